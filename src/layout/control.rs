@@ -1,0 +1,114 @@
+//! The words that processes share beside the cells: indices, roles, process records.
+
+use core::mem::{offset_of, size_of};
+use core::sync::atomic::AtomicU64;
+use crossbeam_utils::CachePadded;
+
+/// What both ends of a ring share, each word with cache lines of its own, so that nobody's store disturbs a neighbour.
+#[repr(C)]
+pub(crate) struct Control {
+    /// Position of the next message to pop. Written by the consumer only, exact after every pop.
+    pub(crate) head: CachePadded<AtomicU64>,
+    /// Position of the next message to push. Written by the producer only. It may lag behind the tags when a producer
+    /// was killed, so it is a place to start looking from, and good enough for counting.
+    pub(crate) tail: CachePadded<AtomicU64>,
+    /// Who has the roles. Written when a role is claimed or given up.
+    pub(crate) roles: CachePadded<Roles>,
+}
+
+/// One [`Holder`] word for each end.
+#[repr(C)]
+pub(crate) struct Roles {
+    pub(crate) producer: AtomicU64,
+    pub(crate) consumer: AtomicU64,
+}
+
+/// One attached process. Everything in it but `generation` is for people to read: who is alive is decided by a lock
+/// byte in the kernel.
+#[repr(C)]
+pub(crate) struct RecordWords {
+    /// Counts the processes that have used this record, so that a word which names an earlier one cannot be mistaken.
+    pub(crate) generation: AtomicU64,
+    /// 0: nobody, or somebody who left in an orderly way. 1: attached.
+    pub(crate) attached: AtomicU64,
+    pub(crate) pid: AtomicU64,
+    /// When the process was started, in clock ticks since boot, as in `/proc/PID/stat`.
+    pub(crate) start_time: AtomicU64,
+    /// Inode number of the pid namespace in which `pid` counts.
+    pub(crate) pid_namespace: AtomicU64,
+    /// When it attached, in nanoseconds since 1970.
+    pub(crate) attached_at: AtomicU64,
+}
+
+pub(crate) type Record = CachePadded<RecordWords>;
+
+/// Who holds a role: `generation:32 | unused:14 | unclean:1 | used:1 | record + 1:16`. All zero: nobody ever did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Holder(u64);
+
+impl Holder {
+    const RECORD: u64 = 0xffff;
+    const USED: u64 = 1 << 16;
+    const UNCLEAN: u64 = 1 << 17;
+    const GENERATION_SHIFT: u32 = 32;
+
+    /// Held by the process of this record and generation.
+    pub(crate) const fn of(record: usize, generation: u32) -> Holder {
+        Holder((generation as u64) << Self::GENERATION_SHIFT | Self::USED | (record as u64 + 1))
+    }
+
+    /// Given up. `clean` says that the holder left nothing half-done.
+    pub(crate) const fn left(clean: bool) -> Holder {
+        Holder(Self::USED | if clean { 0 } else { Self::UNCLEAN })
+    }
+
+    pub(crate) const fn from_word(word: u64) -> Holder {
+        Holder(word)
+    }
+
+    pub(crate) const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// The record of the holder, and its generation; `None` when the role is free.
+    pub(crate) const fn held_by(self) -> Option<(usize, u32)> {
+        match self.0 & Self::RECORD {
+            0 => None,
+            n => Some((n as usize - 1, (self.0 >> Self::GENERATION_SHIFT) as u32)),
+        }
+    }
+
+    /// Whether somebody has held the role at some time.
+    pub(crate) const fn is_used(self) -> bool {
+        self.0 & Self::USED != 0
+    }
+
+    /// Whether whoever had the role last, or has it, may have left something half-done.
+    pub(crate) const fn needs_repair(self) -> bool {
+        self.held_by().is_some() || self.0 & Self::UNCLEAN != 0
+    }
+}
+
+// The padding of `CachePadded` differs between architectures. These sizes are part of the layout.
+const _: () = {
+    assert!(size_of::<CachePadded<AtomicU64>>() == 128, "this layout needs cache padding of 128 bytes");
+    assert!(offset_of!(Control, head) == 0 && offset_of!(Control, tail) == 128 && offset_of!(Control, roles) == 256);
+    assert!(size_of::<Control>() == 384);
+    assert!(size_of::<Record>() == 128);
+};
+
+#[cfg(all(test, not(ringway_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_word_gives_back_what_was_put_in() {
+        let holder = Holder::from_word(Holder::of(8_190, u32::MAX).word());
+        assert_eq!(holder.held_by(), Some((8_190, u32::MAX)));
+        assert!(holder.is_used() && holder.needs_repair());
+        assert_eq!(Holder::left(true).held_by(), None);
+        assert!(Holder::left(true).is_used() && !Holder::left(true).needs_repair());
+        assert!(Holder::left(false).needs_repair());
+        assert!(!Holder::from_word(0).is_used() && !Holder::from_word(0).needs_repair());
+    }
+}

@@ -1,0 +1,153 @@
+//! Sizes and offsets that follow from the message type, the capacity and the number of processes. Pure arithmetic.
+
+use super::control::{Control, Record};
+use super::header::Header;
+use core::mem::size_of;
+
+/// Bytes of a cache line, the unit in which cores exchange memory.
+pub(crate) const LINE: usize = 64;
+/// Bytes of the tag at the start of each cell.
+pub(crate) const TAG: usize = 8;
+/// Where cells may start: a page of their own keeps control words and messages apart.
+const CELLS_ALIGN: usize = 4096;
+/// The most process records that a segment can have.
+pub(crate) const MAX_PROCESSES: usize = 8_191;
+/// The greatest alignment of a message: that of a cell.
+pub(crate) const MAX_ALIGN: usize = LINE;
+/// The greatest message, so that no sum of sizes below can overflow.
+pub(crate) const MAX_ITEM: usize = 1 << 31;
+
+/// How items lie in a cell. A cell is one cache line full of small items, or as many lines as one large item needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CellShape {
+    pub(crate) item_size: usize,
+    pub(crate) item_align: usize,
+    pub(crate) items_per_cell: usize,
+    /// From the start of the cell to its first item.
+    pub(crate) payload_offset: usize,
+    /// From one cell to the next; a multiple of [`LINE`].
+    pub(crate) stride: usize,
+}
+
+impl CellShape {
+    /// The shape for messages of type `T`. A type that cannot be a message does not compile.
+    pub(crate) const fn of<T>() -> CellShape {
+        const {
+            assert!(size_of::<T>() > 0, "a message must have a size: a type of zero bytes cannot travel in a ring");
+            assert!(align_of::<T>() <= MAX_ALIGN, "a message can be aligned to at most 64 bytes, the start of a cell");
+            assert!(size_of::<T>() <= MAX_ITEM, "a message can have at most 2^31 bytes");
+        }
+        CellShape::new(size_of::<T>(), align_of::<T>())
+    }
+
+    const fn new(item_size: usize, item_align: usize) -> CellShape {
+        let payload_offset = if item_align > TAG { item_align } else { TAG };
+        let in_first_line = LINE.saturating_sub(payload_offset) / item_size;
+        let (items_per_cell, stride) = match in_first_line {
+            0 => (1, (payload_offset + item_size).next_multiple_of(LINE)),
+            n => (n, LINE),
+        };
+        CellShape { item_size, item_align, items_per_cell, payload_offset, stride }
+    }
+}
+
+/// How many cells hold `capacity` items, so that one pop makes room for one push although a cell is reused as a whole:
+/// the most lines that any `capacity` consecutive items touch. The crash model shows that one cell less loses messages.
+pub(crate) const fn cells_for(capacity: usize, items_per_cell: usize) -> Option<usize> {
+    match capacity.checked_add(items_per_cell) {
+        Some(sum) if capacity > 0 => Some((sum - 2) / items_per_cell + 1),
+        _ => None,
+    }
+}
+
+/// Where everything lies in one segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) shape: CellShape,
+    /// Messages that the ring holds.
+    pub(crate) capacity: usize,
+    pub(crate) cells: usize,
+    pub(crate) processes: usize,
+    pub(crate) control_offset: usize,
+    pub(crate) records_offset: usize,
+    pub(crate) cells_offset: usize,
+    /// Bytes of the whole segment.
+    pub(crate) total_size: usize,
+}
+
+impl Geometry {
+    /// The layout, or `None` where it would not fit into an address space. `processes` is 1 to [`MAX_PROCESSES`].
+    pub(crate) fn new(shape: CellShape, capacity: usize, processes: usize) -> Option<Geometry> {
+        let cells = cells_for(capacity, shape.items_per_cell)?;
+        let control_offset = size_of::<Header>();
+        let records_offset = control_offset + size_of::<Control>();
+        let cells_offset = (records_offset + processes * size_of::<Record>()).next_multiple_of(CELLS_ALIGN);
+        let total_size = cells.checked_mul(shape.stride)?.checked_add(cells_offset)?;
+        if total_size > isize::MAX as usize - CELLS_ALIGN {
+            return None;
+        }
+        Some(Geometry { shape, capacity, cells, processes, control_offset, records_offset, cells_offset, total_size })
+    }
+
+    /// The greatest capacity that [`Geometry::new`] accepts, for an error message.
+    pub(crate) fn max_capacity(shape: CellShape, processes: usize) -> usize {
+        let (mut fits, mut too_large) = (0, usize::MAX);
+        while too_large - fits > 1 {
+            let middle = fits + (too_large - fits) / 2;
+            match Geometry::new(shape, middle, processes) {
+                Some(_) => fits = middle,
+                None => too_large = middle,
+            }
+        }
+        fits
+    }
+}
+
+#[cfg(all(test, not(ringway_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_items_share_one_line_with_their_tag() {
+        let of = |size, align| {
+            let shape = CellShape::new(size, align);
+            (shape.items_per_cell, shape.payload_offset, shape.stride)
+        };
+        assert_eq!(of(1, 1), (56, 8, 64));
+        assert_eq!(of(8, 8), (7, 8, 64));
+        assert_eq!(of(40, 8), (1, 8, 64));
+        assert_eq!(of(56, 8), (1, 8, 64));
+        assert_eq!(of(57, 1), (1, 8, 128));
+        assert_eq!(of(16, 16), (3, 16, 64));
+        assert_eq!(of(64, 64), (1, 64, 128));
+        assert_eq!(of(65_536, 1), (1, 8, 65_536 + 64));
+    }
+
+    #[test]
+    fn every_window_of_capacity_items_fits_into_distinct_cells() {
+        for items_per_cell in 1..=9 {
+            for capacity in 1..=40 {
+                let cells = cells_for(capacity, items_per_cell).unwrap();
+                let touched = |start: usize| (start + capacity - 1) / items_per_cell - start / items_per_cell + 1;
+                let most = (0..items_per_cell).map(touched).max().unwrap();
+                assert_eq!(cells, most, "capacity {capacity}, {items_per_cell} per cell");
+            }
+        }
+    }
+
+    #[test]
+    fn a_capacity_that_overflows_is_refused_and_the_greatest_one_is_known() {
+        let shape = CellShape::of::<[u8; 4096]>();
+        assert_eq!(Geometry::new(shape, usize::MAX, 64), None);
+        assert_eq!(Geometry::new(shape, 0, 64), None);
+        let most = Geometry::max_capacity(shape, 64);
+        assert!(Geometry::new(shape, most, 64).is_some());
+        assert!(Geometry::new(shape, most + 1, 64).is_none());
+    }
+
+    #[test]
+    fn what_lies_beside_the_cells_is_small() {
+        let geometry = Geometry::new(CellShape::of::<u64>(), 1024, 64).unwrap();
+        assert!(geometry.cells_offset < 64 * 1024, "{} bytes", geometry.cells_offset);
+    }
+}

@@ -1,0 +1,277 @@
+//! The first bytes of a segment: what it is, for whom, and how it is laid out. Written once, before the name exists.
+
+use super::geometry::{CellShape, Geometry, MAX_ALIGN, MAX_ITEM, MAX_PROCESSES};
+use crate::error::HeaderError;
+use core::mem::{offset_of, size_of};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Version of everything in `layout`. There is no compatibility between versions: a ring holds messages in flight, not
+/// archives, and is created anew.
+pub(crate) const VERSION: u32 = 1;
+pub(crate) const MAGIC: [u8; 8] = *b"RINGWAY\0";
+const BYTE_ORDER: u32 = 0x0102_0304;
+const TYPE_NAME: usize = 64;
+
+/// Which algorithm the cells belong to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    Spsc = 1,
+}
+
+/// Who removes the name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Lifetime {
+    /// The name stays until somebody unlinks it: the ring and its messages outlive every process. The default.
+    #[default]
+    Persistent,
+    /// The last process to detach removes the name. Processes that were killed count as detached, so the name is left
+    /// over only when the very last process is killed; then it goes with the next one that attaches and detaches.
+    LastDetach,
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Header {
+    magic: [u8; 8],
+    byte_order: u32,
+    version: u32,
+    kind: u32,
+    last_detach: u32,
+    item_size: u64,
+    item_align: u64,
+    items_per_cell: u64,
+    payload_offset: u64,
+    cell_stride: u64,
+    capacity: u64,
+    cells: u64,
+    schema: u64,
+    processes: u64,
+    control_offset: u64,
+    records_offset: u64,
+    cells_offset: u64,
+    total_size: u64,
+    /// Which boot of the machine it was made in; zero where the system does not say.
+    boot_id: [u8; 16],
+    /// When it was created, in nanoseconds since 1970. For people.
+    created_at: u64,
+    type_name: [u8; TYPE_NAME],
+    reserved: [u8; 288],
+    checksum: u64,
+}
+
+const _: () = assert!(size_of::<Header>() == 512 && offset_of!(Header, checksum) == 504);
+
+/// What makes a message type the same type for two programs: its name without the path, unless a tag was given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schema {
+    tag: u64,
+    type_name: [u8; TYPE_NAME],
+}
+
+impl Schema {
+    /// The schema of `T`, tagged by `tag`, or else by the name of the type.
+    pub(crate) fn of<T>(tag: Option<u64>) -> Schema {
+        let name = without_paths(core::any::type_name::<T>());
+        let mut type_name = [0; TYPE_NAME];
+        let shown = name.len().min(TYPE_NAME);
+        type_name[..shown].copy_from_slice(&name.as_bytes()[..shown]);
+        Schema { tag: tag.unwrap_or_else(|| fnv1a(name.as_bytes())), type_name }
+    }
+}
+
+/// `a::b::Pair<c::D, e::F>` as `Pair<D, F>`: a program's module paths are its own business.
+fn without_paths(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    let mut word_start = 0;
+    let mut characters = name.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == ':' && characters.peek() == Some(&':') {
+            characters.next();
+            short.truncate(word_start);
+            continue;
+        }
+        short.push(character);
+        if !(character.is_alphanumeric() || character == '_') {
+            word_start = short.len();
+        }
+    }
+    short
+}
+
+/// What a segment is created with, beside its geometry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub(crate) kind: Kind,
+    pub(crate) schema: Schema,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) boot_id: [u8; 16],
+    pub(crate) created_at: u64,
+}
+
+/// What a process that attaches wants to find.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    pub(crate) kind: Kind,
+    pub(crate) shape: CellShape,
+    pub(crate) schema: Schema,
+    pub(crate) capacity: Option<usize>,
+    pub(crate) boot_id: [u8; 16],
+}
+
+impl Header {
+    pub(crate) fn new(geometry: &Geometry, identity: &Identity) -> Header {
+        let mut header = Header {
+            magic: MAGIC,
+            byte_order: BYTE_ORDER,
+            version: VERSION,
+            kind: identity.kind as u32,
+            last_detach: u32::from(identity.lifetime == Lifetime::LastDetach),
+            item_size: geometry.shape.item_size as u64,
+            item_align: geometry.shape.item_align as u64,
+            items_per_cell: geometry.shape.items_per_cell as u64,
+            payload_offset: geometry.shape.payload_offset as u64,
+            cell_stride: geometry.shape.stride as u64,
+            capacity: geometry.capacity as u64,
+            cells: geometry.cells as u64,
+            schema: identity.schema.tag,
+            processes: geometry.processes as u64,
+            control_offset: geometry.control_offset as u64,
+            records_offset: geometry.records_offset as u64,
+            cells_offset: geometry.cells_offset as u64,
+            total_size: geometry.total_size as u64,
+            boot_id: identity.boot_id,
+            created_at: identity.created_at,
+            type_name: identity.schema.type_name,
+            reserved: [0; 288],
+            checksum: 0,
+        };
+        header.checksum = header.sum();
+        header
+    }
+
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        match self.last_detach {
+            0 => Lifetime::Persistent,
+            _ => Lifetime::LastDetach,
+        }
+    }
+
+    /// Whether `bytes`, the first of a file, are those of a segment of any kind and version.
+    pub(crate) fn is_ours(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
+    /// The header in `bytes` and the geometry that it describes, when it is what `expected` asks for and the file is
+    /// `file_size` bytes long.
+    ///
+    /// Nothing is believed: all that follows from something else is computed again and compared, so that a geometry
+    /// which comes out of here is as good as one of our own making.
+    pub(crate) fn check(bytes: &[u8], file_size: u64, expected: &Expected) -> Result<(Header, Geometry), HeaderError> {
+        let Ok((header, _)) = Header::read_from_prefix(bytes) else {
+            return Err(HeaderError::TooShort { found: bytes.len() as u64, expected: size_of::<Header>() as u64 });
+        };
+        header.check_identity(expected)?;
+        let geometry = header.check_geometry(expected)?;
+        if file_size != header.total_size {
+            return Err(HeaderError::FileSize { found: file_size, expected: header.total_size });
+        }
+        Ok((header, geometry))
+    }
+
+    /// Is it a ring, of our version, intact, and of the type that was asked for?
+    fn check_identity(&self, expected: &Expected) -> Result<(), HeaderError> {
+        if self.magic != MAGIC {
+            return Err(HeaderError::Magic { found: self.magic, expected: MAGIC });
+        }
+        if self.byte_order != BYTE_ORDER {
+            return Err(HeaderError::ByteOrder { found: self.byte_order, expected: BYTE_ORDER });
+        }
+        if self.version != VERSION {
+            return Err(HeaderError::Version { found: self.version, expected: VERSION });
+        }
+        if self.checksum != self.sum() {
+            return Err(HeaderError::Checksum { found: self.checksum, expected: self.sum() });
+        }
+        if self.kind != expected.kind as u32 {
+            return Err(HeaderError::Kind { found: self.kind, expected: expected.kind as u32 });
+        }
+        if self.item_size != expected.shape.item_size as u64 {
+            return Err(HeaderError::ItemSize {
+                found: self.item_size,
+                expected: expected.shape.item_size as u64,
+                found_type: text(&self.type_name),
+                expected_type: text(&expected.schema.type_name),
+            });
+        }
+        if self.item_align != expected.shape.item_align as u64 {
+            return Err(HeaderError::ItemAlign { found: self.item_align, expected: expected.shape.item_align as u64 });
+        }
+        if self.schema != expected.schema.tag {
+            return Err(HeaderError::Schema {
+                found: self.schema,
+                expected: expected.schema.tag,
+                found_type: text(&self.type_name),
+                expected_type: text(&expected.schema.type_name),
+            });
+        }
+        let unknown = [0; 16];
+        if self.boot_id != expected.boot_id && self.boot_id != unknown && expected.boot_id != unknown {
+            return Err(HeaderError::Boot {
+                found: u128::from_be_bytes(self.boot_id),
+                expected: u128::from_be_bytes(expected.boot_id),
+            });
+        }
+        Ok(())
+    }
+
+    /// Do the numbers follow from one another?
+    fn check_geometry(&self, expected: &Expected) -> Result<Geometry, HeaderError> {
+        debug_assert!(expected.shape.item_size <= MAX_ITEM && expected.shape.item_align <= MAX_ALIGN);
+        if self.processes == 0 || self.processes > MAX_PROCESSES as u64 {
+            let (found, expected) = (self.processes, self.processes.clamp(1, MAX_PROCESSES as u64));
+            return Err(HeaderError::Geometry { field: "number of processes", found, expected });
+        }
+        let processes = self.processes as usize;
+        let geometry = usize::try_from(self.capacity).ok().and_then(|n| Geometry::new(expected.shape, n, processes));
+        let Some(geometry) = geometry else {
+            let most = Geometry::max_capacity(expected.shape, processes) as u64;
+            let (found, expected) = (self.capacity, self.capacity.clamp(1, most));
+            return Err(HeaderError::Geometry { field: "capacity", found, expected });
+        };
+        if let Some(capacity) = expected.capacity.filter(|&capacity| capacity != geometry.capacity) {
+            return Err(HeaderError::Capacity { found: self.capacity, expected: capacity as u64 });
+        }
+        for (field, found, expected) in [
+            ("items per cell", self.items_per_cell, geometry.shape.items_per_cell),
+            ("payload offset", self.payload_offset, geometry.shape.payload_offset),
+            ("cell stride", self.cell_stride, geometry.shape.stride),
+            ("number of cells", self.cells, geometry.cells),
+            ("control offset", self.control_offset, geometry.control_offset),
+            ("process record offset", self.records_offset, geometry.records_offset),
+            ("cells offset", self.cells_offset, geometry.cells_offset),
+            ("total size", self.total_size, geometry.total_size),
+        ] {
+            if found != expected as u64 {
+                return Err(HeaderError::Geometry { field, found, expected: expected as u64 });
+            }
+        }
+        Ok(geometry)
+    }
+
+    /// FNV-1a of every byte before the sum. Each of its steps is a bijection, so any single changed byte shows.
+    fn sum(&self) -> u64 {
+        fnv1a(&self.as_bytes()[..offset_of!(Header, checksum)])
+    }
+}
+
+/// The 64-bit FNV-1a hash (Fowler, Noll, Vo; offset basis and prime from draft-eastlake-fnv).
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// A zero-padded name, as far as it can be shown.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).chars().filter(|character| !character.is_control()).collect()
+}

@@ -1,0 +1,157 @@
+//! Where a ring lives: what an algorithm needs of its memory, and how a segment provides it.
+#![allow(unsafe_code)]
+
+use crate::layout::geometry::CellShape;
+use crate::layout::parts::Parts;
+use crate::sync::{self, AtomicU64};
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+/// Where a ring of `T` lives. The algorithm takes it as an argument, so that the same code runs on a mapped segment and
+/// on the memory of a model checker.
+///
+/// Cells are numbered from 0, items within a cell from 0.
+pub(crate) trait Memory<T> {
+    /// Items that fit into a cell; the compiler knows it.
+    const ITEMS_PER_CELL: usize;
+
+    /// The name of the ring, for messages to people.
+    fn name(&self) -> &str;
+    fn capacity(&self) -> usize;
+    fn cells(&self) -> usize;
+    fn head(&self) -> &AtomicU64;
+    fn tail(&self) -> &AtomicU64;
+    fn tag(&self, cell: usize) -> &AtomicU64;
+
+    /// Copies `items` into a cell, from its item `first` on.
+    ///
+    /// # Safety
+    /// The cell and all these items of it exist, and until this returns nobody who keeps to the protocol reads or
+    /// writes them.
+    unsafe fn write(&self, cell: usize, first: usize, items: &[T]);
+
+    /// Copies `count` items out of a cell, from its item `first` on. What is written to `to` is read from the cell
+    /// exactly once: a check of it stays true, whatever another process does to the cell afterwards.
+    ///
+    /// # Safety
+    /// The cell and all these items of it exist, `to` has room for them, and until this returns nobody who keeps to
+    /// the protocol writes them.
+    unsafe fn read(&self, cell: usize, first: usize, to: *mut T, count: usize);
+
+    /// The place of an item, to be used for as long as the protocol gives it to us.
+    ///
+    /// # Safety
+    /// The cell and the item exist.
+    unsafe fn item(&self, cell: usize, item: usize) -> *mut T;
+}
+
+/// The cells of a checked segment, as cells of `T`.
+#[derive(Debug)]
+pub(crate) struct Mapped<T> {
+    cells: NonNull<u8>,
+    head: NonNull<core::sync::atomic::AtomicU64>,
+    tail: NonNull<core::sync::atomic::AtomicU64>,
+    cell_count: usize,
+    capacity: usize,
+    /// Keeps all of the above mapped.
+    parts: Parts,
+    _items: PhantomData<T>,
+}
+
+// SAFETY: the pointers are into shared memory that `parts` keeps mapped and that every thread may reach; values of `T`
+// pass through it from one thread to another, hence `T: Send`.
+unsafe impl<T: Send> Send for Mapped<T> {}
+
+impl<T> Mapped<T> {
+    const SHAPE: CellShape = CellShape::of::<T>();
+
+    /// The ring's memory in `parts`, whose geometry must be one for `T`.
+    pub(crate) fn new(parts: Parts) -> Mapped<T> {
+        let geometry = *parts.geometry();
+        assert_eq!(geometry.shape, Self::SHAPE, "a segment is checked against its message type before it is used");
+        Mapped {
+            cells: parts.cells(),
+            head: NonNull::from(&*parts.control().head),
+            tail: NonNull::from(&*parts.control().tail),
+            cell_count: geometry.cells,
+            capacity: geometry.capacity,
+            parts,
+            _items: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn cell(&self, cell: usize) -> NonNull<u8> {
+        debug_assert!(cell < self.cell_count);
+        // SAFETY: every caller names a cell of the geometry, and `Parts::new` was promised that all of them are mapped.
+        unsafe { self.cells.add(cell * Self::SHAPE.stride) }
+    }
+}
+
+impl<T> Memory<T> for Mapped<T> {
+    const ITEMS_PER_CELL: usize = Self::SHAPE.items_per_cell;
+
+    fn name(&self) -> &str {
+        self.parts.name()
+    }
+
+    #[inline(always)]
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    #[inline(always)]
+    fn cells(&self) -> usize {
+        self.cell_count
+    }
+
+    #[inline(always)]
+    fn head(&self) -> &AtomicU64 {
+        // SAFETY: it was made from a reference into the control block, which `parts` keeps mapped.
+        sync::mapped(unsafe { self.head.as_ref() })
+    }
+
+    #[inline(always)]
+    fn tail(&self) -> &AtomicU64 {
+        // SAFETY: as for `head`.
+        sync::mapped(unsafe { self.tail.as_ref() })
+    }
+
+    #[inline(always)]
+    fn tag(&self, cell: usize) -> &AtomicU64 {
+        let tag = self.cell(cell).cast();
+        // SAFETY: a cell starts with its tag, 64-byte aligned and mapped; it is only ever accessed as an atomic.
+        sync::mapped(unsafe { tag.as_ref() })
+    }
+
+    #[inline(always)]
+    unsafe fn write(&self, cell: usize, first: usize, items: &[T]) {
+        debug_assert!(first + items.len() <= Self::ITEMS_PER_CELL);
+        // SAFETY: passed on to our caller.
+        let to = unsafe { self.item(cell, first) };
+        // SAFETY: the items lie within the cell and are ours to write, by the caller's word; `items` is a reference to
+        // memory that is not part of any cell we may write.
+        unsafe { core::ptr::copy_nonoverlapping(items.as_ptr(), to, items.len()) };
+    }
+
+    #[inline(always)]
+    unsafe fn read(&self, cell: usize, first: usize, to: *mut T, count: usize) {
+        debug_assert!(first + count <= Self::ITEMS_PER_CELL);
+        // SAFETY: passed on to our caller.
+        let from = unsafe { self.item(cell, first) };
+        // SAFETY: the items lie within the cell and nobody writes them, by the caller's word; `to` has room for them.
+        unsafe { core::ptr::copy_nonoverlapping(from, to, count) };
+        // NB: no code, but the compiler may not read the cell again in place of `to` after this point, so that what is
+        // checked and what is used are the same bytes even when a broken process overwrites the cell meanwhile.
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    #[inline(always)]
+    unsafe fn item(&self, cell: usize, item: usize) -> *mut T {
+        debug_assert!(item < Self::ITEMS_PER_CELL);
+        let offset = Self::SHAPE.payload_offset + item * Self::SHAPE.item_size;
+        // SAFETY: the item exists by the caller's word, so it lies within the cell's stride.
+        unsafe { self.cell(cell).add(offset) }.cast().as_ptr()
+    }
+}

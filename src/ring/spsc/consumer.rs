@@ -1,0 +1,212 @@
+//! The reading end. See the parent module for the protocol.
+#![allow(unsafe_code)]
+
+use super::{Cursor, corrupted};
+use crate::error::{Corrupted, Invalid};
+use crate::layout::tag::Tag;
+use crate::message::{self, Message};
+use crate::ring::memory::Memory;
+use crate::sync::Ordering;
+use core::mem::MaybeUninit;
+
+/// The reading end of a ring. Whoever makes one has the consumer's role.
+#[derive(Debug)]
+pub(crate) struct Consumer<T, M> {
+    memory: M,
+    /// Position of the next message: always what `head` says.
+    position: u64,
+    /// How many items of the cursor's cell are known to be committed.
+    committed: usize,
+    cursor: Cursor<T, M>,
+}
+
+/// What became of an attempt to read.
+pub(crate) enum Read<V> {
+    Got(V),
+    Empty,
+    Invalid(Box<Invalid>),
+}
+
+impl<T: Message, M: Memory<T>> Consumer<T, M> {
+    /// Goes on where the last consumer stopped. The caller has the role.
+    pub(crate) fn take_over(memory: M) -> Result<Self, Box<Corrupted>> {
+        // Relaxed: earlier consumers wrote it, and all they did is visible by the role.
+        let position = memory.head().load(Ordering::Relaxed);
+        let limit = Tag::MAX_LINE - memory.cells() as u64;
+        if position > limit {
+            return Err(corrupted(&memory, "head", (0, limit), position));
+        }
+        let cursor = Cursor::at(position, &memory);
+        // The first look reads the tag; what lies before the cursor in its cell has been popped.
+        let committed = cursor.item;
+        Ok(Consumer { memory, position, committed, cursor })
+    }
+
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// How many messages of the cell in front can be read. Looks at the tag only when none is known to be there.
+    #[inline(always)]
+    fn available(&mut self) -> Result<usize, Box<Corrupted>> {
+        if self.committed == self.cursor.item {
+            self.look()?;
+        }
+        Ok(self.committed - self.cursor.item)
+    }
+
+    #[inline(always)]
+    fn look(&mut self) -> Result<(), Box<Corrupted>> {
+        // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
+        let tag = Tag::from_word(self.memory.tag(self.cursor.cell).load(Ordering::Acquire));
+        let committed = self.cursor.committed(tag, &self.memory)?;
+        if committed < self.cursor.item {
+            let expected = (self.cursor.item as u64, M::ITEMS_PER_CELL as u64);
+            return Err(corrupted(&self.memory, "the count of the cell in front", expected, committed as u64));
+        }
+        self.committed = committed;
+        Ok(())
+    }
+
+    /// Whether there is nothing to pop. Exact: only we pop, and what is pushed stays.
+    pub(crate) fn is_empty(&mut self) -> Result<bool, Box<Corrupted>> {
+        Ok(self.available()? == 0)
+    }
+
+    /// Messages that can be popped: at least this many.
+    pub(crate) fn len(&mut self) -> Result<usize, Box<Corrupted>> {
+        let here = self.available()?;
+        // Relaxed: for counting. It may lag behind the tags.
+        let tail = self.memory.tail().load(Ordering::Relaxed);
+        let counted = tail.saturating_sub(self.position).min(self.memory.capacity() as u64) as usize;
+        Ok(counted.max(here))
+    }
+
+    /// Takes the next message.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self) -> Result<Read<T>, Box<Corrupted>> {
+        if self.available()? == 0 {
+            return Ok(Read::Empty);
+        }
+        let mut item = MaybeUninit::<T>::uninit();
+        // SAFETY: the item at the cursor is committed, and stays as it is until we release it.
+        unsafe { self.memory.read(self.cursor.cell, self.cursor.item, item.as_mut_ptr(), 1) };
+        let position = self.position;
+        self.release(1);
+        // SAFETY: `read` has initialised all of it.
+        match unsafe { message::assume_checked(item) } {
+            Some(item) => Ok(Read::Got(item)),
+            None => Ok(Read::Invalid(self.invalid(position))),
+        }
+    }
+
+    /// The place of the next message. It stays as it is until [`release`](Self::release). A message that is not valid
+    /// has been released already.
+    pub(crate) fn peek(&mut self) -> Result<Read<*const T>, Box<Corrupted>> {
+        if self.available()? == 0 {
+            return Ok(Read::Empty);
+        }
+        // SAFETY: the cursor names a cell and an item that exist.
+        let item: *const T = unsafe { self.memory.item(self.cursor.cell, self.cursor.item) };
+        // SAFETY: shared memory is initialised, and nobody who keeps to the protocol writes a committed item.
+        if unsafe { message::is_valid(item) } {
+            return Ok(Read::Got(item));
+        }
+        let position = self.position;
+        self.release(1);
+        Ok(Read::Invalid(self.invalid(position)))
+    }
+
+    /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.
+    #[inline(always)]
+    pub(crate) fn release(&mut self, count: usize) {
+        self.cursor.advance(count, &self.memory);
+        if self.cursor.item == 0 {
+            self.committed = 0;
+        }
+        self.publish(count);
+    }
+
+    #[inline(always)]
+    fn publish(&mut self, count: usize) {
+        self.position += count as u64;
+        // Release: the items are read before. Pairs with the Acquire load in `Producer::look_for_room`.
+        self.memory.head().store(self.position, Ordering::Release);
+    }
+
+    /// Fills `items` from the front with as many messages as there are, and returns how many.
+    ///
+    /// Stops before a message that is not valid. When that is the first one, it is consumed and reported.
+    pub(crate) fn pop_slice(&mut self, items: &mut [T]) -> Result<Read<usize>, Box<Corrupted>> {
+        let mut filled = 0;
+        while filled < items.len() {
+            let available = match self.available() {
+                Ok(available) => available,
+                // What has been read is good; the next call meets the corruption first.
+                Err(_) if filled > 0 => break,
+                Err(corrupted) => return Err(corrupted),
+            };
+            if available == 0 {
+                break;
+            }
+            let run = &mut items[filled..];
+            let run_length = available.min(run.len());
+            let valid = self.read_run(&mut run[..run_length]);
+            filled += valid;
+            self.cursor.advance(valid, &self.memory);
+            if self.cursor.item == 0 {
+                self.committed = 0;
+            }
+            if valid < run_length {
+                if filled == 0 {
+                    let position = self.position;
+                    self.release(1);
+                    return Ok(Read::Invalid(self.invalid(position)));
+                }
+                break;
+            }
+        }
+        if filled > 0 {
+            self.publish(filled);
+        }
+        Ok(if filled > 0 { Read::Got(filled) } else { Read::Empty })
+    }
+
+    /// Copies a run of committed items from the cell in front into `run`, up to the first that is not valid, and
+    /// returns how many. The others of `run` keep their values.
+    #[inline(always)]
+    fn read_run(&self, run: &mut [T]) -> usize {
+        /// Room for what a run overwrites: one large item, or the small items of one line.
+        union Saved<T> {
+            _item: core::mem::ManuallyDrop<MaybeUninit<T>>,
+            _line: [MaybeUninit<u64>; 8],
+        }
+        let mut saved = MaybeUninit::<Saved<T>>::uninit();
+        let saved = saved.as_mut_ptr().cast::<T>();
+        // SAFETY: `run` has one item, or as many as fit beside a tag in a line of 64 bytes.
+        unsafe { core::ptr::copy_nonoverlapping(run.as_ptr(), saved, run.len()) };
+        // SAFETY: these items are committed, and stay as they are until we publish `head`. `run` may hold bytes that
+        // are no `T` from here on, but only until the end of this function, which makes them good again.
+        unsafe { self.memory.read(self.cursor.cell, self.cursor.item, run.as_mut_ptr(), run.len()) };
+        for index in 0..run.len() {
+            // SAFETY: `index` is within `run`.
+            let item = unsafe { run.as_ptr().add(index) };
+            // SAFETY: `read` has initialised it.
+            if !unsafe { message::is_valid(item) } {
+                // SAFETY: `index` is within what was saved.
+                let from = unsafe { saved.add(index) };
+                // SAFETY: `index` is within `run`.
+                let to = unsafe { run.as_mut_ptr().add(index) };
+                // SAFETY: both have `run.len() - index` items; `saved` is a place of our own.
+                unsafe { core::ptr::copy_nonoverlapping(from, to, run.len() - index) };
+                return index;
+            }
+        }
+        run.len()
+    }
+
+    #[cold]
+    fn invalid(&self, position: u64) -> Box<Invalid> {
+        Box::new(Invalid { ring: self.memory.name().into(), position, expected: core::any::type_name::<T>() })
+    }
+}

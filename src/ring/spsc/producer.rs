@@ -1,0 +1,187 @@
+//! The writing end. See the parent module for the protocol.
+#![allow(unsafe_code)]
+
+use super::{Cursor, corrupted};
+use crate::error::Corrupted;
+use crate::layout::tag::Tag;
+use crate::ring::memory::Memory;
+use crate::sync::Ordering;
+
+/// The writing end of a ring. Whoever makes one has the producer's role.
+#[derive(Debug)]
+pub(crate) struct Producer<T, M> {
+    memory: M,
+    /// Position of the next message.
+    position: u64,
+    /// The consumer's `head` as last seen: never beyond the true one.
+    head: u64,
+    cursor: Cursor<T, M>,
+}
+
+impl<T, M: Memory<T>> Producer<T, M> {
+    /// Goes on where the last producer stopped. `repair` says that it may have died.
+    ///
+    /// The caller has the role, and all that earlier holders stored is visible to it.
+    pub(crate) fn take_over(memory: M, repair: bool) -> Result<Self, Box<Corrupted>> {
+        let capacity = memory.capacity() as u64;
+        // Acquire: we overwrite what `head` gives us. Pairs with the consumer's store of `head`.
+        let head = memory.head().load(Ordering::Acquire);
+        // Relaxed: earlier producers wrote it, and all they did is visible by the role.
+        let tail = memory.tail().load(Ordering::Relaxed);
+        let limit = Tag::MAX_LINE - memory.cells() as u64;
+        if head > limit {
+            return Err(corrupted(&memory, "head", (0, limit), head));
+        }
+        if tail > head.saturating_add(capacity) {
+            return Err(corrupted(&memory, "tail", (head, head + capacity), tail));
+        }
+        let mut cursor = Cursor::at(head.max(tail), &memory);
+        // Relaxed: as for `tail`. Bounded: no more cells than there are can carry the lines of one lap.
+        let mut committed = cursor.committed(load(&memory, cursor.cell), &memory)?;
+        let mut complete = 0;
+        while committed == M::ITEMS_PER_CELL && complete < memory.cells() {
+            cursor.next_cell(&memory);
+            committed = cursor.committed(load(&memory, cursor.cell), &memory)?;
+            complete += 1;
+        }
+        cursor.item = committed;
+        let position = cursor.line * M::ITEMS_PER_CELL as u64 + committed as u64;
+        if position < head || position - head > capacity {
+            return Err(corrupted(&memory, "the end of the committed messages", (head, head + capacity), position));
+        }
+        if repair {
+            wipe_uncommitted(&memory, &cursor)?;
+        }
+        // Relaxed: a hint.
+        memory.tail().store(position, Ordering::Relaxed);
+        Ok(Producer { memory, position, head, cursor })
+    }
+
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// How many messages there is room for: exact when it is below `wanted`, else at least `wanted`.
+    #[inline(always)]
+    fn room(&mut self, wanted: usize) -> Result<usize, Box<Corrupted>> {
+        let room = self.memory.capacity() - (self.position - self.head) as usize;
+        if room >= wanted {
+            return Ok(room);
+        }
+        self.look_for_room()
+    }
+
+    /// Reads the consumer's `head`. Rare: once per lap while the consumer keeps up.
+    fn look_for_room(&mut self) -> Result<usize, Box<Corrupted>> {
+        let capacity = self.memory.capacity();
+        // Acquire: the consumer is done with all that lies before `head`, and we overwrite it. Pairs with the Release
+        // store of `head` in `Consumer::release`.
+        let head = self.memory.head().load(Ordering::Acquire);
+        if head < self.head || head > self.position {
+            return Err(corrupted(&self.memory, "head", (self.head, self.position), head));
+        }
+        self.head = head;
+        Ok(capacity - (self.position - head) as usize)
+    }
+
+    /// Messages that were pushed and not popped.
+    pub(crate) fn len(&mut self) -> Result<usize, Box<Corrupted>> {
+        Ok(self.memory.capacity() - self.look_for_room()?)
+    }
+
+    /// Pushes `item` and says `true`, or says `false` when the ring is full.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, item: &T) -> Result<bool, Box<Corrupted>> {
+        if self.room(1)? == 0 {
+            return Ok(false);
+        }
+        // SAFETY: there is room at the cursor, so the item there is ours to write until we commit it.
+        unsafe { self.memory.write(self.cursor.cell, self.cursor.item, core::slice::from_ref(item)) };
+        self.commit();
+        Ok(true)
+    }
+
+    /// The place of the next message, or `None` when the ring is full. It is ours to write until [`commit`](Self::commit).
+    pub(crate) fn reserve(&mut self) -> Result<Option<*mut T>, Box<Corrupted>> {
+        if self.room(1)? == 0 {
+            return Ok(None);
+        }
+        // SAFETY: the cursor names a cell and an item that exist.
+        Ok(Some(unsafe { self.memory.item(self.cursor.cell, self.cursor.item) }))
+    }
+
+    /// Commits the one item at the cursor.
+    #[inline(always)]
+    pub(crate) fn commit(&mut self) {
+        self.publish(self.cursor.cell, Tag::new(self.cursor.line, self.cursor.item + 1));
+        self.cursor.advance(1, &self.memory);
+        self.count(1);
+    }
+
+    /// Pushes as many of `items` as there is room for, and returns how many. They are committed all at once.
+    pub(crate) fn push_slice(&mut self, items: &[T]) -> Result<usize, Box<Corrupted>> {
+        let count = items.len().min(self.room(items.len())?);
+        let (first, rest) = items[..count].split_at(count.min(self.cursor.room()));
+        // The later cells, from the last one back, so that each cell is touched once and the commit comes last.
+        let later = rest.len().div_ceil(M::ITEMS_PER_CELL);
+        let mut cell = self.cursor.cell + later;
+        if cell >= self.memory.cells() {
+            cell -= self.memory.cells();
+        }
+        let last_cell = cell;
+        for (index, items) in rest.chunks(M::ITEMS_PER_CELL).enumerate().rev() {
+            // SAFETY: there is room for all of `items` from the cursor on, and these come `index + 1` cells later.
+            unsafe { self.memory.write(cell, 0, items) };
+            let tag = Tag::new(self.cursor.line + index as u64 + 1, items.len());
+            // Relaxed: the consumer gets here only after the tag of the first cell, which is stored last.
+            self.memory.tag(cell).store(tag.word(), Ordering::Relaxed);
+            cell = if cell == 0 { self.memory.cells() } else { cell } - 1;
+        }
+        if !first.is_empty() {
+            // SAFETY: there is room for them at the cursor, and they end within its cell.
+            unsafe { self.memory.write(self.cursor.cell, self.cursor.item, first) };
+            self.publish(self.cursor.cell, Tag::new(self.cursor.line, self.cursor.item + first.len()));
+            self.cursor.advance(first.len(), &self.memory);
+        }
+        if later > 0 {
+            self.cursor.line += later as u64 - 1;
+            self.cursor.cell = last_cell;
+            let in_last = rest.len() - (later - 1) * M::ITEMS_PER_CELL;
+            self.cursor.advance(in_last, &self.memory);
+        }
+        self.count(count);
+        Ok(count)
+    }
+
+    /// The commit: from here on the message, or the batch that begins in this cell, is the consumer's.
+    #[inline(always)]
+    fn publish(&self, cell: usize, tag: Tag) {
+        // Release: the items are written before. Pairs with the Acquire load in `Consumer::look`.
+        self.memory.tag(cell).store(tag.word(), Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn count(&mut self, pushed: usize) {
+        self.position += pushed as u64;
+        // Relaxed: where a successor starts to look, and for counting; the tags say what is committed.
+        self.memory.tail().store(self.position, Ordering::Relaxed);
+    }
+}
+
+fn load<T, M: Memory<T>>(memory: &M, cell: usize) -> Tag {
+    Tag::from_word(memory.tag(cell).load(Ordering::Relaxed))
+}
+
+/// Takes back the tags of a batch whose producer died before it committed: those of the current lap that lie beyond
+/// `end`, the first line that is not complete. The consumer does not look there.
+fn wipe_uncommitted<T, M: Memory<T>>(memory: &M, end: &Cursor<T, M>) -> Result<(), Box<Corrupted>> {
+    let mut cursor = Cursor { ..*end };
+    for _ in 1..memory.cells() {
+        cursor.next_cell(memory);
+        if cursor.committed(load(memory, cursor.cell), memory)? > 0 {
+            // Relaxed: the consumer gets here only after we have published the lines before, with Release.
+            memory.tag(cursor.cell).store(Tag::new(cursor.line, 0).word(), Ordering::Relaxed);
+        }
+    }
+    Ok(())
+}
