@@ -1,3 +1,130 @@
 //! Who is attached to a segment, who is alive, and who has which role.
+//!
+//! # Who is alive
+//!
+//! A process that attaches takes a *process record* and holds a lock byte of it in the kernel, in a way that nothing but
+//! its end, its exec or its detaching gives up: it locks through an open file description of its own, maps one page of
+//! it that nobody can access, and closes the descriptor. The mapping now holds the only reference. It survives
+//! `closefrom`; fork does not inherit it; exec and `SIGKILL` drop it within milliseconds. It belongs to the inode, so pid
+//! reuse and pid namespaces do not matter. When the byte is free, every store of the dead process is done.
+//!
+//! Each record has two bytes. *Record* is held by who uses the record, *alive* is taken only after the record's
+//! generation was counted up, so that whoever finds a word of generation `g` and asks for *alive* is never told of a
+//! later user of the same record.
+//!
+//! One more byte is the *gate*: who attaches holds it shared until its record is taken, so that a process which finds
+//! that it is the last one to leave, and holds the gate exclusively, can remove the name and be right.
 
 pub(crate) mod role;
+
+use crate::layout::control::{Holder, Record};
+use crate::sys::lock::{self, Lock};
+use crate::sys::mapping::Mapping;
+use crate::sys::process::Identity;
+use core::sync::atomic::Ordering;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// The bytes that are locked lie far behind the end of any segment; a lock needs no byte to exist.
+const LOCKS: u64 = 1 << 62;
+const GATE: u64 = LOCKS - 1;
+
+const fn record_byte(record: usize) -> u64 {
+    LOCKS + 2 * record as u64
+}
+
+const fn alive_byte(record: usize) -> u64 {
+    record_byte(record) + 1
+}
+
+/// A process record that is ours, until this is dropped or we die.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    record: usize,
+    generation: u32,
+    /// Holds the lock bytes. Its memory cannot be accessed.
+    _anchor: Mapping,
+}
+
+impl Registration {
+    /// Takes a record for this process, or says `None` when all are in use.
+    ///
+    /// `description` is one of the segment's file that nothing else will refer to: the caller closes it after this.
+    pub(crate) fn new(records: &[Record], description: &OwnedFd) -> io::Result<Option<Registration>> {
+        for (record, words) in records.iter().enumerate() {
+            if !lock::try_lock(description, Lock::Exclusive, record_byte(record), 1)? {
+                continue;
+            }
+            // Counted up before *alive* is taken; the system calls order the two. A word that somebody scribbled on
+            // wraps around, it does not panic.
+            let generation = words.generation.load(Ordering::SeqCst).wrapping_add(1);
+            words.generation.store(generation, Ordering::SeqCst);
+            let me = Identity::of_this_process();
+            words.pid.store(me.pid.into(), Ordering::SeqCst);
+            words.start_time.store(me.start_time, Ordering::SeqCst);
+            words.pid_namespace.store(me.pid_namespace, Ordering::SeqCst);
+            words.attached_at.store(crate::sys::process::now(), Ordering::SeqCst);
+            words.attached.store(1, Ordering::SeqCst);
+            if !lock::try_lock(description, Lock::Exclusive, alive_byte(record), 1)? {
+                // Nobody who keeps to the protocol holds the one without the other.
+                continue;
+            }
+            let anchor = Mapping::anchor(description)?;
+            return Ok(Some(Registration { record, generation: generation as u32, _anchor: anchor }));
+        }
+        Ok(None)
+    }
+
+    /// The word by which others know us.
+    pub(crate) fn holder(&self) -> Holder {
+        Holder::of(self.record, self.generation)
+    }
+
+    /// Says that we leave in an orderly way. The lock bytes go when this is dropped.
+    pub(crate) fn leave(&self, records: &[Record]) {
+        records[self.record].attached.store(0, Ordering::SeqCst);
+    }
+
+    /// Whether anybody but us is attached and alive. Doubt is a yes.
+    pub(crate) fn is_anybody_else_alive(&self, records: &[Record], file: impl AsFd) -> bool {
+        let locked = |from: u64, to: u64| from < to && lock::is_locked(&file, from, to - from).unwrap_or(true);
+        locked(LOCKS, record_byte(self.record)) || locked(record_byte(self.record + 1), record_byte(records.len()))
+    }
+}
+
+/// Whether the process that used `record` in `generation` is alive. Doubt, such as a question that fails, is a yes.
+pub(crate) fn is_alive(records: &[Record], file: impl AsFd, record: usize, generation: u32) -> bool {
+    let Some(words) = records.get(record) else {
+        return false; // no process of this ring
+    };
+    // The byte first: when it is held, it was taken after the generation of its holder was counted up.
+    lock::is_locked(file, alive_byte(record), 1).unwrap_or(true)
+        && words.generation.load(Ordering::SeqCst) as u32 == generation
+}
+
+/// The pid of the process that uses `record`, as it calls itself.
+pub(crate) fn pid_of(records: &[Record], record: usize) -> u32 {
+    records.get(record).map_or(0, |words| words.pid.load(Ordering::SeqCst) as u32)
+}
+
+/// Goes through the gate: shared to attach, exclusively to leave as the last. Says `false` when that takes longer than
+/// `patience`. The gate is given up with [`close_gate`], or with the description.
+pub(crate) fn open_gate(description: impl AsFd, how: Lock, patience: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if lock::try_lock(&description, how, GATE, 1)? {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        // Whoever holds it needs microseconds, unless it is stopped.
+        std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
+/// Gives up the gate.
+pub(crate) fn close_gate(description: impl AsFd) -> io::Result<()> {
+    lock::unlock(description, GATE, 1)
+}

@@ -42,21 +42,18 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         Ok(Consumer { memory, position, committed, cursor })
     }
 
-    pub(crate) fn memory(&self) -> &M {
-        &self.memory
-    }
-
     /// How many messages of the cell in front can be read. Looks at the tag only when none is known to be there.
     #[inline(always)]
     fn available(&mut self) -> Result<usize, Box<Corrupted>> {
         if self.committed == self.cursor.item {
-            self.look()?;
+            self.committed = self.look()?;
         }
         Ok(self.committed - self.cursor.item)
     }
 
+    /// How many items of the cursor's cell are committed.
     #[inline(always)]
-    fn look(&mut self) -> Result<(), Box<Corrupted>> {
+    fn look(&self) -> Result<usize, Box<Corrupted>> {
         // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
         let tag = Tag::from_word(self.memory.tag(self.cursor.cell).load(Ordering::Acquire));
         let committed = self.cursor.committed(tag, &self.memory)?;
@@ -64,18 +61,17 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             let expected = (self.cursor.item as u64, M::ITEMS_PER_CELL as u64);
             return Err(corrupted(&self.memory, "the count of the cell in front", expected, committed as u64));
         }
-        self.committed = committed;
-        Ok(())
+        Ok(committed)
     }
 
     /// Whether there is nothing to pop. Exact: only we pop, and what is pushed stays.
-    pub(crate) fn is_empty(&mut self) -> Result<bool, Box<Corrupted>> {
-        Ok(self.available()? == 0)
+    pub(crate) fn is_empty(&self) -> Result<bool, Box<Corrupted>> {
+        Ok(self.committed == self.cursor.item && self.look()? == self.cursor.item)
     }
 
     /// Messages that can be popped: at least this many.
-    pub(crate) fn len(&mut self) -> Result<usize, Box<Corrupted>> {
-        let here = self.available()?;
+    pub(crate) fn len(&self) -> Result<usize, Box<Corrupted>> {
+        let here = self.committed.max(self.look()?) - self.cursor.item;
         // Relaxed: for counting. It may lag behind the tags.
         let tail = self.memory.tail().load(Ordering::Relaxed);
         let counted = tail.saturating_sub(self.position).min(self.memory.capacity() as u64) as usize;
@@ -100,21 +96,14 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         }
     }
 
-    /// The place of the next message. It stays as it is until [`release`](Self::release). A message that is not valid
-    /// has been released already.
-    pub(crate) fn peek(&mut self) -> Result<Read<*const T>, Box<Corrupted>> {
+    /// The place of the next message, or `None` when there is none. It stays as it is until [`release`](Self::release).
+    /// Nothing has checked that it is a `T`.
+    pub(crate) fn peek(&mut self) -> Result<Option<*const T>, Box<Corrupted>> {
         if self.available()? == 0 {
-            return Ok(Read::Empty);
+            return Ok(None);
         }
         // SAFETY: the cursor names a cell and an item that exist.
-        let item: *const T = unsafe { self.memory.item(self.cursor.cell, self.cursor.item) };
-        // SAFETY: shared memory is initialised, and nobody who keeps to the protocol writes a committed item.
-        if unsafe { message::is_valid(item) } {
-            return Ok(Read::Got(item));
-        }
-        let position = self.position;
-        self.release(1);
-        Ok(Read::Invalid(self.invalid(position)))
+        Ok(Some(unsafe { self.memory.item(self.cursor.cell, self.cursor.item) }))
     }
 
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.

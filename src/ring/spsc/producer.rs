@@ -57,10 +57,6 @@ impl<T, M: Memory<T>> Producer<T, M> {
         Ok(Producer { memory, position, head, cursor })
     }
 
-    pub(crate) fn memory(&self) -> &M {
-        &self.memory
-    }
-
     /// How many messages there is room for: exact when it is below `wanted`, else at least `wanted`.
     #[inline(always)]
     fn room(&mut self, wanted: usize) -> Result<usize, Box<Corrupted>> {
@@ -73,20 +69,23 @@ impl<T, M: Memory<T>> Producer<T, M> {
 
     /// Reads the consumer's `head`. Rare: once per lap while the consumer keeps up.
     fn look_for_room(&mut self) -> Result<usize, Box<Corrupted>> {
-        let capacity = self.memory.capacity();
+        self.head = self.load_head()?;
+        Ok(self.memory.capacity() - (self.position - self.head) as usize)
+    }
+
+    fn load_head(&self) -> Result<u64, Box<Corrupted>> {
         // Acquire: the consumer is done with all that lies before `head`, and we overwrite it. Pairs with the Release
-        // store of `head` in `Consumer::release`.
+        // store in `Consumer::publish`.
         let head = self.memory.head().load(Ordering::Acquire);
         if head < self.head || head > self.position {
             return Err(corrupted(&self.memory, "head", (self.head, self.position), head));
         }
-        self.head = head;
-        Ok(capacity - (self.position - head) as usize)
+        Ok(head)
     }
 
     /// Messages that were pushed and not popped.
-    pub(crate) fn len(&mut self) -> Result<usize, Box<Corrupted>> {
-        Ok(self.memory.capacity() - self.look_for_room()?)
+    pub(crate) fn len(&self) -> Result<usize, Box<Corrupted>> {
+        Ok((self.position - self.load_head()?) as usize)
     }
 
     /// Pushes `item` and says `true`, or says `false` when the ring is full.

@@ -1,0 +1,102 @@
+//! How a ring is created, and what is expected of one that is opened.
+
+use crate::layout::header::Lifetime;
+use std::time::Duration;
+
+/// How a ring is created, and what is expected of one that is opened.
+///
+/// ```
+/// use ringway::{Lifetime, Options, spsc};
+///
+/// # let name = format!("doc-options-{}", std::process::id());
+/// let options = Options::new().capacity(4096).lifetime(Lifetime::LastDetach);
+/// let ring = spsc::Ring::<u64>::create(&name, &options)?;
+/// assert_eq!(ring.capacity(), 4096);
+/// # Ok::<(), ringway::CreateError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    pub(super) capacity: Option<usize>,
+    pub(super) processes: usize,
+    pub(super) mode: u32,
+    pub(super) lifetime: Lifetime,
+    pub(super) schema: Option<u64>,
+    pub(super) owner: Option<u32>,
+    pub(super) timeout: Duration,
+}
+
+impl Options {
+    /// Messages that a ring holds when nobody says otherwise.
+    pub(super) const DEFAULT_CAPACITY: usize = 1024;
+
+    /// The defaults: 1024 messages, 64 processes, mode 0600, persistent, no waiting.
+    pub fn new() -> Options {
+        Options {
+            capacity: None,
+            processes: 64,
+            mode: 0o600,
+            lifetime: Lifetime::Persistent,
+            schema: None,
+            owner: None,
+            timeout: Duration::ZERO,
+        }
+    }
+
+    /// How many messages the ring holds: exactly this many, any number from 1 up. 1024 by default.
+    ///
+    /// When an existing ring is opened, it must have this capacity; without this call it may have any.
+    pub fn capacity(mut self, messages: usize) -> Options {
+        self.capacity = Some(messages);
+        self
+    }
+
+    /// How many processes can be attached at the same time, 1 to 8191, 64 by default. Each takes 128 bytes of the
+    /// segment. A ring that is opened a second time in one process counts twice. Processes that were killed do not count.
+    pub fn processes(mut self, most: usize) -> Options {
+        self.processes = most;
+        self
+    }
+
+    /// Who may open the ring, as the permission bits of its file: 0600 by default, only us. The process's umask does not
+    /// matter. Whoever may write to the file can put anything into the ring.
+    pub fn mode(mut self, permissions: u32) -> Options {
+        self.mode = permissions & 0o777;
+        self
+    }
+
+    /// Who removes the name of a ring that is created. [`Lifetime::Persistent`] by default.
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Options {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// A tag that stands for the meaning of the messages, such as a version of their protocol. Both sides must give the
+    /// same one.
+    ///
+    /// By default it is made from the name of the message type without its path, so that a `Tick` is not taken for a
+    /// `Quote` of the same size. Give a tag where the two programs call the type by different names.
+    pub fn schema(mut self, tag: u64) -> Options {
+        self.schema = Some(tag);
+        self
+    }
+
+    /// The user id that must own a ring that is opened. By default our own effective user id: the owner of a file can
+    /// change it in ways that nobody can guard against.
+    pub fn owner(mut self, uid: u32) -> Options {
+        self.owner = Some(uid);
+        self
+    }
+
+    /// How long to wait for the name of a ring to appear when it is opened. Not at all by default.
+    pub fn timeout(mut self, patience: Duration) -> Options {
+        self.timeout = patience;
+        self
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
+}

@@ -1,0 +1,99 @@
+//! Files by name, known by their inode: a name may be given to another file at any time.
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl Inode {
+    pub(crate) fn of(stat: &Stat) -> Inode {
+        // The types of these fields differ between architectures.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+        Inode { device: stat.st_dev as u64, number: stat.st_ino as u64 }
+    }
+
+    /// The file that `path` names now; a symbolic link is itself.
+    pub(crate) fn at(path: &str) -> Result<Inode, Errno> {
+        rustix::fs::statat(CWD, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map(|stat| Inode::of(&stat))
+    }
+}
+
+/// Opens an existing file with a description of its own. Follows no link, waits for nobody, is not inherited by exec.
+pub(crate) fn open(path: &str, access: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    loop {
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// What `stat` is, when it is no regular file.
+pub(crate) fn not_a_file(stat: &Stat) -> Option<&'static str> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => None,
+        FileType::Directory => Some("directory"),
+        FileType::Symlink => Some("symbolic link"),
+        FileType::Fifo => Some("fifo"),
+        FileType::Socket => Some("socket"),
+        FileType::CharacterDevice | FileType::BlockDevice => Some("device"),
+        _ => Some("file of an unknown type"),
+    }
+}
+
+/// Reads from the start of `file` until `buffer` is full or the file ends, and returns how many bytes there are.
+pub(crate) fn read_start(file: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match rustix::io::pread(&file, &mut buffer[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(filled)
+}
+
+/// A descriptor that is kept for long, so that somebody else in the process may close it and get its number for another
+/// file (`closefrom`, a daemon's "close everything"). It is looked at before each use.
+#[derive(Debug)]
+pub(crate) struct KeptFile {
+    /// There until drop.
+    file: Option<OwnedFd>,
+    inode: Inode,
+}
+
+impl KeptFile {
+    pub(crate) fn new(file: OwnedFd, inode: Inode) -> KeptFile {
+        KeptFile { file: Some(file), inode }
+    }
+
+    pub(crate) fn inode(&self) -> Inode {
+        self.inode
+    }
+
+    /// The descriptor, if it still is the one of our file.
+    pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
+        let file = self.file.as_ref()?;
+        let stat = rustix::fs::fstat(file).ok()?;
+        (Inode::of(&stat) == self.inode).then(|| file.as_fd())
+    }
+}
+
+impl Drop for KeptFile {
+    fn drop(&mut self) {
+        if self.get().is_none() {
+            // The number is somebody else's by now, or nobody's: it is not ours to close.
+            let _ = self.file.take().map(OwnedFd::into_raw_fd);
+        }
+    }
+}
