@@ -2,6 +2,7 @@
 
 mod attachment;
 mod options;
+mod role;
 pub mod spsc;
 
 pub use options::Options;

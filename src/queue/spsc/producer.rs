@@ -1,0 +1,151 @@
+//! The writing end, as a user holds it.
+
+use super::guards::Reserved;
+use crate::error::{Corrupted, ReserveError, Role, TryPushError};
+use crate::message::Message;
+use crate::queue::role::{HeldRole, Peer};
+use crate::ring::memory::Mapped;
+use crate::ring::spsc::producer;
+use std::fmt;
+
+/// The writing end of a ring. There is one at a time, in all processes together.
+///
+/// It can be sent to another thread, and not be shared by two. Dropping it gives up the role.
+///
+/// ```compile_fail
+/// fn shared<T: Sync>() {}
+/// shared::<ringway::spsc::Producer<u64>>();
+/// ```
+///
+/// ```
+/// fn sent<T: Send>() {}
+/// sent::<ringway::spsc::Producer<u64>>();
+/// ```
+pub struct Producer<T> {
+    pub(super) ring: producer::Producer<T, Mapped<T>>,
+    pub(super) role: HeldRole,
+}
+
+impl<T: Message> Producer<T> {
+    /// Pushes one message, or gives it back when the ring is full. Wait-free.
+    ///
+    /// When this returns, the message is committed: it is delivered even if we are killed in the next instant. Killed
+    /// before that, the message never existed.
+    ///
+    /// # Errors
+    /// [`TryPushError::Full`], or [`TryPushError::Corrupted`] when somebody has scribbled on the ring.
+    ///
+    /// ```
+    /// # use ringway::{Options, TryPushError, spsc};
+    /// # let name = format!("doc-try_push-{}", std::process::id());
+    /// # let ring = spsc::Ring::create(&name, &Options::new().capacity(1).lifetime(ringway::Lifetime::LastDetach))?;
+    /// let mut producer = ring.producer()?;
+    /// assert_eq!(producer.try_push(1), Ok(()));
+    /// assert_eq!(producer.try_push(2), Err(TryPushError::Full(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_push(&mut self, message: T) -> Result<(), TryPushError<T>> {
+        match self.ring.push(&message) {
+            Ok(true) => {
+                // Its bytes are on their way: they are dropped at the other end.
+                std::mem::forget(message);
+                Ok(())
+            }
+            Ok(false) => Err(TryPushError::Full(message)),
+            Err(corrupted) => Err(TryPushError::Corrupted(message, corrupted)),
+        }
+    }
+
+    /// Copies as many of `messages` as fit into the ring, from the first on, and returns how many: 0 when it is full.
+    /// Wait-free.
+    ///
+    /// What it copies is committed all at once: a consumer, and whoever goes on after a crash, sees all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Corrupted`] when somebody has scribbled on the ring.
+    ///
+    /// ```
+    /// # use ringway::{Options, spsc};
+    /// # let name = format!("doc-push_slice-{}", std::process::id());
+    /// # let ring = spsc::Ring::create(&name, &Options::new().capacity(3).lifetime(ringway::Lifetime::LastDetach))?;
+    /// let (mut producer, mut consumer) = (ring.producer()?, ring.consumer()?);
+    /// assert_eq!(producer.push_slice(&[1, 2, 3, 4]), Ok(3));
+    ///
+    /// let mut messages = [0; 8];
+    /// assert_eq!(consumer.pop_slice(&mut messages), Ok(3));
+    /// assert_eq!(messages, [1, 2, 3, 0, 0, 0, 0, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn push_slice(&mut self, messages: &[T]) -> Result<usize, Box<Corrupted>> {
+        self.ring.push_slice(messages)
+    }
+
+    /// Reserves the place of the next message, to write it where the consumer will read it. Nothing is pushed until
+    /// [`Reserved::commit`]; dropping it abandons the place. Wait-free.
+    ///
+    /// # Errors
+    /// [`ReserveError::Full`], or [`ReserveError::Corrupted`] when somebody has scribbled on the ring.
+    ///
+    /// ```
+    /// # use ringway::{Options, spsc};
+    /// # let name = format!("doc-reserve-{}", std::process::id());
+    /// # let options = Options::new().capacity(4).lifetime(ringway::Lifetime::LastDetach);
+    /// # let ring = spsc::Ring::<[u8; 4096]>::create(&name, &options)?;
+    /// # let (mut producer, mut consumer) = (ring.producer()?, ring.consumer()?);
+    /// let mut frame = producer.reserve()?;
+    /// frame.fill(0x55);
+    /// frame.commit();
+    ///
+    /// let frame = consumer.peek()?;
+    /// assert_eq!(frame[4095], 0x55);
+    /// frame.release();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserve(&mut self) -> Result<Reserved<'_, T>, ReserveError> {
+        match self.ring.reserve()? {
+            Some(item) => Ok(Reserved::new(&mut self.ring, item)),
+            None => Err(ReserveError::Full),
+        }
+    }
+
+    /// How many messages the ring holds when it is full.
+    pub fn capacity(&self) -> usize {
+        self.role.attachment.parts().geometry().capacity
+    }
+
+    /// How many messages are in the ring: at most this many, as the consumer may be popping. The capacity when the ring
+    /// is corrupted.
+    pub fn len(&self) -> usize {
+        self.ring.len().unwrap_or_else(|_| self.capacity())
+    }
+
+    /// Whether all messages have been popped. If it says so, that stays true until we push.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there is no room. If it says that there is, the next push finds it: nobody else pushes.
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
+    }
+
+    /// Who has the other end. Asks the kernel: about a microsecond.
+    pub fn peer(&self) -> Peer {
+        self.role.attachment.peer(Role::Consumer)
+    }
+
+    /// Whether there was a consumer and it has left or died. Asks the kernel: about a microsecond.
+    ///
+    /// It does not keep us from pushing: what is in the ring waits for the next consumer.
+    pub fn is_closed(&self) -> bool {
+        self.role.attachment.has_gone(Role::Consumer)
+    }
+}
+
+impl<T> fmt::Debug for Producer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("spsc::Producer").field("parts", self.role.attachment.parts()).finish_non_exhaustive()
+    }
+}
