@@ -94,6 +94,11 @@ impl<T: Message> Consumer<T> {
         TryPopError::Empty
     }
 
+    /// How many messages have been handed over since the ring was created: the number of the next one, counted from 0.
+    pub fn position(&self) -> u64 {
+        self.ring.position()
+    }
+
     /// How many messages the ring holds when it is full.
     pub fn capacity(&self) -> usize {
         self.role.attachment.parts().geometry().capacity

@@ -110,6 +110,13 @@ impl<T: Message> Producer<T> {
         }
     }
 
+    /// How many messages have been committed since the ring was created: the number of the next one, counted from 0.
+    ///
+    /// A producer that goes on after a crash learns here what its predecessor had committed, and need send nothing twice.
+    pub fn position(&self) -> u64 {
+        self.ring.position()
+    }
+
     /// How many messages the ring holds when it is full.
     pub fn capacity(&self) -> usize {
         self.role.attachment.parts().geometry().capacity

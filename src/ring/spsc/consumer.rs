@@ -42,6 +42,10 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         Ok(Consumer { memory, position, committed, cursor })
     }
 
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// How many messages of the cell in front can be read. Looks at the tag only when none is known to be there.
     #[inline(always)]
     fn available(&mut self) -> Result<usize, Box<Corrupted>> {

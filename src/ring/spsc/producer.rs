@@ -57,6 +57,10 @@ impl<T, M: Memory<T>> Producer<T, M> {
         Ok(Producer { memory, position, head, cursor })
     }
 
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// How many messages there is room for: exact when it is below `wanted`, else at least `wanted`.
     #[inline(always)]
     fn room(&mut self, wanted: usize) -> Result<usize, Box<Corrupted>> {

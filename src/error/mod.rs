@@ -1,0 +1,7 @@
+//! What can go wrong, one type per operation. Each names the ring, what was found, what was expected, what to do.
+
+mod ring;
+mod segment;
+
+pub use ring::{ClaimError, Corrupted, Invalid, PopSliceError, ReserveError, Role, TryPopError, TryPushError};
+pub use segment::{CreateError, HeaderError, InvalidName, OpenError, UnlinkError};
