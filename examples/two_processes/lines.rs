@@ -48,7 +48,7 @@ impl Lines {
     }
 }
 
-/// Spins until `line` holds `number`: counted up in every turn, and round again in the next one.
+/// Spins until `line` holds `number`, and looks now and then whether the other process is still there.
 fn wait(line: &AtomicU64, number: u64, alone: bool, gone: impl Fn() -> bool) -> Result<()> {
     loop {
         for _ in 0..if alone { 100 } else { 10_000_000 } {

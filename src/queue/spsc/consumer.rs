@@ -80,8 +80,8 @@ impl<T: Message> Consumer<T> {
         T: zerocopy::FromBytes,
     {
         match self.ring.peek()? {
-            Some(item) => Ok(Peek::new(&mut self.ring, item)),
-            None => Err(self.nothing_there()),
+            true => Ok(Peek { ring: &mut self.ring }),
+            false => Err(self.nothing_there()),
         }
     }
 

@@ -1,13 +1,13 @@
 //! A message that is written, or read, where it lies in the ring.
-#![allow(unsafe_code)]
 
 use crate::message::Message;
 use crate::ring::memory::Mapped;
 use crate::ring::spsc::{consumer, producer};
 use std::fmt;
-use std::mem::size_of;
 use std::ops::{Deref, DerefMut};
 use zerocopy::FromBytes;
+
+const ALIGNED: &str = "an item lies at a multiple of its alignment and has the size of its type";
 
 /// The place of the next message, lent by [`Producer::reserve`](super::Producer::reserve).
 ///
@@ -15,26 +15,20 @@ use zerocopy::FromBytes;
 /// [`DerefMut`]; any type can be written as a whole with [`write`](Reserved::write), or as bytes.
 #[must_use = "dropping it abandons the place: nothing is pushed without `commit`"]
 pub struct Reserved<'p, T> {
-    ring: &'p mut producer::Producer<T, Mapped<T>>,
-    item: *mut T,
+    pub(super) ring: &'p mut producer::Producer<T, Mapped<T>>,
 }
 
-impl<'p, T: Message> Reserved<'p, T> {
-    pub(super) fn new(ring: &'p mut producer::Producer<T, Mapped<T>>, item: *mut T) -> Self {
-        Reserved { ring, item }
-    }
-
+impl<T: Message> Reserved<'_, T> {
     /// Writes `message` to the place. Nothing is pushed yet.
-    pub fn write(&mut self, message: T) -> &mut Self {
-        // SAFETY: the place was reserved: it is aligned, as large as a `T`, and nobody else's until it is committed.
-        unsafe { self.item.write(message) };
-        self
+    pub fn write(&mut self, message: T) {
+        self.as_mut_bytes().copy_from_slice(message.as_bytes());
+        // Its bytes are on their way: they are dropped at the other end.
+        std::mem::forget(message);
     }
 
     /// The bytes of the place. The receiver checks them: bytes that are no `T` come out as an error there.
     pub fn as_mut_bytes(&mut self) -> &mut [u8] {
-        // SAFETY: as for `write`; shared memory is initialised, and bytes are valid whatever they are.
-        unsafe { core::slice::from_raw_parts_mut(self.item.cast(), size_of::<T>()) }
+        self.ring.place_mut()
     }
 
     /// Pushes what lies there. From here on it is the consumer's, also if we are killed.
@@ -47,16 +41,13 @@ impl<T: Message + FromBytes> Deref for Reserved<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the place was reserved: it is aligned, as large as a `T`, and nobody else's until it is committed;
-        // whatever lies there is a valid `T`, by `FromBytes`.
-        unsafe { &*self.item }
+        T::ref_from_bytes(self.ring.place()).expect(ALIGNED)
     }
 }
 
 impl<T: Message + FromBytes> DerefMut for Reserved<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as for `deref`, and we have it exclusively.
-        unsafe { &mut *self.item }
+        T::mut_from_bytes(self.ring.place_mut()).expect(ALIGNED)
     }
 }
 
@@ -69,15 +60,10 @@ impl<T> fmt::Debug for Reserved<'_, T> {
 /// The next message, lent by [`Consumer::peek`](super::Consumer::peek).
 #[must_use = "dropping it leaves the message in the ring: hand it over with `release`"]
 pub struct Peek<'c, T> {
-    ring: &'c mut consumer::Consumer<T, Mapped<T>>,
-    item: *const T,
+    pub(super) ring: &'c mut consumer::Consumer<T, Mapped<T>>,
 }
 
-impl<'c, T: Message + FromBytes> Peek<'c, T> {
-    pub(super) fn new(ring: &'c mut consumer::Consumer<T, Mapped<T>>, item: *const T) -> Self {
-        Peek { ring, item }
-    }
-
+impl<T: Message + FromBytes> Peek<'_, T> {
     /// Hands the message over: it is delivered, and its place may be overwritten.
     pub fn release(self) {
         self.ring.release(1);
@@ -88,9 +74,7 @@ impl<T: Message + FromBytes> Deref for Peek<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the message is committed, so it is aligned, as large as a `T`, and nobody who keeps to the protocol
-        // writes it before we release it; whatever lies there is a valid `T`, by `FromBytes`.
-        unsafe { &*self.item }
+        T::ref_from_bytes(self.ring.front()).expect(ALIGNED)
     }
 }
 

@@ -105,8 +105,8 @@ impl<T: Message> Producer<T> {
     /// ```
     pub fn reserve(&mut self) -> Result<Reserved<'_, T>, ReserveError> {
         match self.ring.reserve()? {
-            Some(item) => Ok(Reserved::new(&mut self.ring, item)),
-            None => Err(ReserveError::Full),
+            true => Ok(Reserved { ring: &mut self.ring }),
+            false => Err(ReserveError::Full),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::layout::tag::Tag;
 use crate::message::{self, Message};
 use crate::ring::memory::Memory;
 use crate::sync::Ordering;
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, size_of};
 
 /// The reading end of a ring. Whoever makes one has the consumer's role.
 #[derive(Debug)]
@@ -100,14 +100,19 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         }
     }
 
-    /// The place of the next message, or `None` when there is none. It stays as it is until [`release`](Self::release).
-    /// Nothing has checked that it is a `T`.
-    pub(crate) fn peek(&mut self) -> Result<Option<*const T>, Box<Corrupted>> {
-        if self.available()? == 0 {
-            return Ok(None);
-        }
+    /// Whether there is a message, which is then [`front`](Self::front) until it is [released](Self::release).
+    pub(crate) fn peek(&mut self) -> Result<bool, Box<Corrupted>> {
+        Ok(self.available()? > 0)
+    }
+
+    /// The bytes of the message in front. Nothing has checked that they are a `T`.
+    pub(crate) fn front(&self) -> &[u8] {
+        assert!(self.committed > self.cursor.item, "a message is lent only when it is there");
         // SAFETY: the cursor names a cell and an item that exist.
-        Ok(Some(unsafe { self.memory.item(self.cursor.cell, self.cursor.item) }))
+        let item = unsafe { self.memory.item(self.cursor.cell, self.cursor.item) };
+        // SAFETY: it is as large as a `T`, of initialised shared memory, and committed: nobody who keeps to the protocol
+        // writes it before we release it, which takes us exclusively.
+        unsafe { core::slice::from_raw_parts(item.cast(), size_of::<T>()) }
     }
 
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.

@@ -6,6 +6,7 @@ use crate::error::Corrupted;
 use crate::layout::tag::Tag;
 use crate::ring::memory::Memory;
 use crate::sync::Ordering;
+use core::mem::size_of;
 
 /// The writing end of a ring. Whoever makes one has the producer's role.
 #[derive(Debug)]
@@ -104,13 +105,28 @@ impl<T, M: Memory<T>> Producer<T, M> {
         Ok(true)
     }
 
-    /// The place of the next message, or `None` when the ring is full. It is ours to write until [`commit`](Self::commit).
-    pub(crate) fn reserve(&mut self) -> Result<Option<*mut T>, Box<Corrupted>> {
-        if self.room(1)? == 0 {
-            return Ok(None);
-        }
+    /// Whether there is room for one message, whose place is then [`place_mut`](Self::place_mut).
+    pub(crate) fn reserve(&mut self) -> Result<bool, Box<Corrupted>> {
+        Ok(self.room(1)? > 0)
+    }
+
+    /// The bytes of the next message's place, to be read. There must be room for it.
+    pub(crate) fn place(&self) -> &[u8] {
+        // SAFETY: `item` is as large as a `T`, of initialised shared memory, and ours while we are borrowed.
+        unsafe { core::slice::from_raw_parts(self.item().cast(), size_of::<T>()) }
+    }
+
+    /// The bytes of the next message's place, to be written. There must be room for it.
+    pub(crate) fn place_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `place`; we are borrowed exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.item().cast(), size_of::<T>()) }
+    }
+
+    fn item(&self) -> *mut T {
+        let room = self.memory.capacity() as u64 - (self.position - self.head);
+        assert!(room > 0, "a place is lent only while there is room: the consumer may be reading there");
         // SAFETY: the cursor names a cell and an item that exist.
-        Ok(Some(unsafe { self.memory.item(self.cursor.cell, self.cursor.item) }))
+        unsafe { self.memory.item(self.cursor.cell, self.cursor.item) }
     }
 
     /// Commits the one item at the cursor.
