@@ -50,9 +50,7 @@ impl Attachment {
         };
         let mut segment = Segment::create(name.clone(), geometry, &identity, options.mode)?;
         // Attached before others can find it, so that a segment without a living process is one that nobody makes.
-        let registration = segment
-            .reopen()
-            .and_then(|description| Registration::new(segment.parts().records(), &description))
+        let registration = Registration::new(segment.parts().records(), || segment.reopen())
             .and_then(|registration| registration.ok_or_else(|| io::Error::other("all process records are in use")))
             .map_err(|source| CreateError::System { name: name.into(), doing: "attaching to it", source })?;
         segment.publish()?;
@@ -60,10 +58,10 @@ impl Attachment {
     }
 
     pub(super) fn open<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, OpenError> {
-        let deadline = Instant::now() + options.timeout;
+        let start = Instant::now();
         loop {
             match Attachment::try_open::<T>(kind, name, options) {
-                Err(OpenError::NotFound { .. }) if Instant::now() < deadline => {
+                Err(OpenError::NotFound { .. }) if start.elapsed() < options.timeout => {
                     std::thread::sleep(Duration::from_micros(200));
                 }
                 result => return result,
@@ -107,8 +105,8 @@ impl Attachment {
                 _ => OpenError::System { name, doing, source },
             }
         };
-        let description = segment.reopen().map_err(system("opening it once more"))?;
-        if !registry::open_gate(&description, Lock::Shared, PATIENCE).map_err(system("locking it"))? {
+        let gate = segment.reopen().map_err(system("opening it once more"))?;
+        if !registry::open_gate(&gate, Lock::Shared, PATIENCE).map_err(system("locking it"))? {
             return Err(timeout(name, "a process that is leaving it holds its gate, and may be stopped"));
         }
         // Nobody leaves as the last one now. Has somebody done so before?
@@ -116,8 +114,8 @@ impl Attachment {
             return Err(OpenError::NotFound { name: name.into() });
         }
         let registration =
-            Registration::new(segment.parts().records(), &description).map_err(system("attaching to it"))?;
-        registry::close_gate(&description).map_err(system("unlocking it"))?;
+            Registration::new(segment.parts().records(), || segment.reopen()).map_err(system("attaching to it"))?;
+        registry::close_gate(&gate).map_err(system("unlocking it"))?;
         let Some(registration) = registration else {
             let limit = segment.parts().geometry().processes;
             return Err(OpenError::TooManyProcesses { name: name.into(), limit });

@@ -18,6 +18,7 @@
 pub(crate) mod role;
 
 use crate::layout::control::{Holder, Record};
+use crate::sys::fork::Watch;
 use crate::sys::lock::{self, Lock};
 use crate::sys::mapping::Mapping;
 use crate::sys::process::Identity;
@@ -50,8 +51,24 @@ pub(crate) struct Registration {
 impl Registration {
     /// Takes a record for this process, or says `None` when all are in use.
     ///
-    /// `description` is one of the segment's file that nothing else will refer to: the caller closes it after this.
-    pub(crate) fn new(records: &[Record], description: &OwnedFd) -> io::Result<Option<Registration>> {
+    /// `open` opens the segment's file with a description of its own.
+    pub(crate) fn new(records: &[Record], open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Option<Registration>> {
+        /// A program that forks all the time gets a registration all the same, in the end.
+        const TRIES: usize = 100;
+        let mut last = None;
+        for _ in 0..TRIES {
+            // A child that is forked while the descriptor is open, or before the mapping is marked, keeps the lock. Then
+            // we take another: the one that leaked is of no generation that anybody will ask for.
+            let watch = Watch::start();
+            last = Registration::take(records, &open()?)?;
+            if !watch.saw_fork() {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    fn take(records: &[Record], description: &OwnedFd) -> io::Result<Option<Registration>> {
         for (record, words) in records.iter().enumerate() {
             if !lock::try_lock(description, Lock::Exclusive, record_byte(record), 1)? {
                 continue;

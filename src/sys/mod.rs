@@ -1,6 +1,7 @@
 //! Thin wrappers around what the operating system offers, under the kernel's names. They decide nothing.
 
 pub(crate) mod file;
+pub(crate) mod fork;
 pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod process;
