@@ -56,6 +56,9 @@ impl Segment {
             .map_err(|error| create_failed(&name, needed, error))?;
         let made = Temporary { path: Some(temporary.path()) };
         let mapping = Mapping::adopt(shmem).map_err(failed(&name, "mapping the new segment"))?;
+        // The umask may have kept even us from opening it.
+        rustix::fs::chmod(temporary.path(), Mode::RUSR | Mode::WUSR)
+            .map_err(failed(&name, "setting the mode of the new segment"))?;
         let file = file::open(&temporary.path(), OFlags::RDWR).map_err(failed(&name, "opening the new segment"))?;
         let stat = rustix::fs::fstat(&file).map_err(failed(&name, "looking at the new segment"))?;
         reserve(&file, needed).map_err(|errno| match errno {
