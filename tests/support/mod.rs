@@ -70,6 +70,14 @@ pub fn temporaries_of(pid: u32) -> Vec<PathBuf> {
     paths.filter(|path| path.file_name().is_some_and(|name| name.as_bytes().starts_with(prefix.as_bytes()))).collect()
 }
 
+/// Whatever this process has in the making is gone soon, as other tests in it finish: nothing is left over.
+#[track_caller]
+pub fn nothing_in_the_making() {
+    for path in temporaries_of(std::process::id()) {
+        wait_until("a temporary is removed", || !path.exists());
+    }
+}
+
 /// Waits until `condition` holds, and fails when that takes too long.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
