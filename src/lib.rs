@@ -1,6 +1,39 @@
 //! A lock-free ring buffer in shared memory, for processes that must pass messages in nanoseconds and must not lose one
 //! when a peer is killed.
+//!
+//! > **`kill -9` either process at any instruction.** The survivor does not hang, no committed message is lost, none is
+//! > delivered twice, and whoever takes the dead one's place goes on where it stopped. Nobody calls a repair function.
+//!
+//! ```
+//! use ringway::{Options, spsc};
+//! # let name = &format!("doc-lib-{}", std::process::id());
+//!
+//! // One process:
+//! let ring = spsc::Ring::<u64>::open_or_create(name, &Options::new().capacity(1024))?;
+//! let mut producer = ring.producer()?;
+//! producer.try_push(42)?;
+//!
+//! // Another, started before or after:
+//! let ring = spsc::Ring::<u64>::open_or_create(name, &Options::new().capacity(1024))?;
+//! let mut consumer = ring.consumer()?;
+//! assert_eq!(consumer.try_pop()?, 42);
+//!
+//! // The name, and what is in the ring, stay until somebody unlinks it (see `Lifetime`).
+//! spsc::Ring::<u64>::unlink(name)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`spsc`]: one producer, one consumer. What a death leaves behind is said there, case by case.
+//! - [`Message`]: what can be sent.
+//! - [`Options`], [`Lifetime`]: capacity, permissions, who removes the name.
+//!
+//! Where what lies, why it is right and what proves it: `ARCHITECTURE.md` in the repository.
+//!
+//! Linux only, on 64-bit machines. A segment belongs to the machine, and to the boot of it, that made it.
 #![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("ringway stands on open file description locks and renameat2, which only Linux has");
 
 mod error;
 mod layout;
