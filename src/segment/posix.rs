@@ -262,8 +262,11 @@ fn create_failed(name: &Name, needed: u64, error: ShmemError) -> CreateError {
                 Errno::ACCESS | Errno::PERM | Errno::ROFS => {
                     CreateError::Permission { name: name.into(), place: FOLDER }
                 }
-                Errno::NOSPC | Errno::NOMEM | Errno::FBIG => no_space(name, needed, free_space().unwrap_or(0)),
-                errno => failed(name, "creating the segment")(errno),
+                // There may be bytes enough and no inode or address space to use them: then that is what to say.
+                errno => match free_space() {
+                    Some(available) if errno == Errno::NOSPC && available < needed => no_space(name, needed, available),
+                    _ => failed(name, "creating the segment")(errno),
+                },
             }
         }
         other => failed(name, "creating the segment")(io::Error::other(other)),
