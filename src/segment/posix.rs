@@ -17,6 +17,7 @@ use core::mem::size_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use shared_memory::{ShmemConf, ShmemError};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -47,6 +48,10 @@ impl Segment {
         // Before anything is made. The reservation below has the last word.
         if let Some(available) = free_space().filter(|&available| available < needed) {
             return Err(no_space(&name, needed, available));
+        }
+        // The kernel would not only refuse, it would send a signal that ends the process (SIGXFSZ).
+        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < needed) {
+            return Err(failed(&name, "creating the segment, beyond the limit on the size of files,")(Errno::FBIG));
         }
         let temporary = Name::temporary().map_err(failed(&name, "choosing a temporary name"))?;
         let shmem = ShmemConf::new()
