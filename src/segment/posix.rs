@@ -54,11 +54,13 @@ impl Segment {
             return Err(failed(&name, "creating the segment, beyond the limit on the size of files,")(Errno::FBIG));
         }
         let temporary = Name::temporary().map_err(failed(&name, "choosing a temporary name"))?;
+        let not_zero = file::keep_zero_in_use().map_err(failed(&name, "opening /dev/null"))?;
         let shmem = ShmemConf::new()
             .os_id(temporary.os_id())
             .size(geometry.total_size)
             .create()
             .map_err(|error| create_failed(&name, needed, error))?;
+        drop(not_zero);
         let made = Temporary { path: Some(temporary.path()) };
         let mapping = Mapping::adopt(shmem).map_err(failed(&name, "mapping the new segment"))?;
         // The umask may have kept even us from opening it.
@@ -124,10 +126,12 @@ impl Segment {
         let read = file::read_start(&file, &mut bytes).map_err(system("reading the header"))?;
         let header_error = |error| OpenError::Header { name: (&name).into(), error };
         let (header, geometry) = Header::check(&bytes[..read], stat.st_size as u64, expected).map_err(header_error)?;
+        let not_zero = file::keep_zero_in_use().map_err(|errno| open_failed(&name, errno))?;
         let shmem = ShmemConf::new().os_id(name.os_id()).open().map_err(|error| match error {
             ShmemError::MapOpenFailed(errno) => open_failed(&name, Errno::from_raw_os_error(errno as i32)),
             other => system("mapping it")(io::Error::other(other)),
         })?;
+        drop(not_zero);
         let mapping = Mapping::adopt(shmem).map_err(system("mapping it"))?;
         // It was mapped by name. If the name is still that of the file we have looked at, that is what was mapped: our
         // descriptor keeps its inode from being given to another file.
