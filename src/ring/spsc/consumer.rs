@@ -79,7 +79,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         // Relaxed: for counting. It may lag behind the tags.
         let tail = self.memory.tail().load(Ordering::Relaxed);
         let counted = tail.saturating_sub(self.position).min(self.memory.capacity() as u64) as usize;
-        Ok(counted.max(here))
+        Ok(counted.max(here).min(self.memory.capacity()))
     }
 
     /// Takes the next message.
