@@ -147,8 +147,8 @@ impl Attachment {
         self.segment.with_file(|file| registry::is_alive(records, file, record, generation)).unwrap_or(true)
     }
 
-    pub(super) fn pid_of(&self, record: usize) -> u32 {
-        registry::pid_of(self.parts().records(), record)
+    pub(super) fn pid_of(&self, record: usize, generation: u32) -> u32 {
+        registry::pid_of(self.parts().records(), record, generation)
     }
 
     /// Removes the name if nobody else is attached and alive. The gate is held until our own record is given up, so

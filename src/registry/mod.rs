@@ -120,9 +120,13 @@ pub(crate) fn is_alive(records: &[Record], file: impl AsFd, record: usize, gener
         && words.generation.load(Ordering::SeqCst) as u32 == generation
 }
 
-/// The pid of the process that uses `record`, as it calls itself.
-pub(crate) fn pid_of(records: &[Record], record: usize) -> u32 {
-    records.get(record).map_or(0, |words| words.pid.load(Ordering::SeqCst) as u32)
+/// The pid of the process that uses or used `record` in `generation`, as it calls itself; 0 when the record has gone to
+/// another one.
+pub(crate) fn pid_of(records: &[Record], record: usize, generation: u32) -> u32 {
+    let Some(words) = records.get(record) else { return 0 };
+    // The generation last: whoever replaces the pid has counted it up before.
+    let pid = words.pid.load(Ordering::SeqCst) as u32;
+    if words.generation.load(Ordering::SeqCst) as u32 == generation { pid } else { 0 }
 }
 
 /// Goes through the gate: shared to attach, exclusively to leave as the last. Says `false` when that takes longer than

@@ -17,6 +17,7 @@ use core::mem::size_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use shared_memory::{ShmemConf, ShmemError};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -48,14 +49,23 @@ impl Segment {
         if let Some(available) = free_space().filter(|&available| available < needed) {
             return Err(no_space(&name, needed, available));
         }
+        // The kernel would not only refuse, it would send a signal that ends the process (SIGXFSZ).
+        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < needed) {
+            return Err(failed(&name, "creating the segment, beyond the limit on the size of files,")(Errno::FBIG));
+        }
         let temporary = Name::temporary().map_err(failed(&name, "choosing a temporary name"))?;
+        let not_zero = file::keep_zero_in_use().map_err(failed(&name, "opening /dev/null"))?;
         let shmem = ShmemConf::new()
             .os_id(temporary.os_id())
             .size(geometry.total_size)
             .create()
             .map_err(|error| create_failed(&name, needed, error))?;
+        drop(not_zero);
         let made = Temporary { path: Some(temporary.path()) };
         let mapping = Mapping::adopt(shmem).map_err(failed(&name, "mapping the new segment"))?;
+        // The umask may have kept even us from opening it.
+        rustix::fs::chmod(temporary.path(), Mode::RUSR | Mode::WUSR)
+            .map_err(failed(&name, "setting the mode of the new segment"))?;
         let file = file::open(&temporary.path(), OFlags::RDWR).map_err(failed(&name, "opening the new segment"))?;
         let stat = rustix::fs::fstat(&file).map_err(failed(&name, "looking at the new segment"))?;
         reserve(&file, needed).map_err(|errno| match errno {
@@ -116,10 +126,12 @@ impl Segment {
         let read = file::read_start(&file, &mut bytes).map_err(system("reading the header"))?;
         let header_error = |error| OpenError::Header { name: (&name).into(), error };
         let (header, geometry) = Header::check(&bytes[..read], stat.st_size as u64, expected).map_err(header_error)?;
+        let not_zero = file::keep_zero_in_use().map_err(|errno| open_failed(&name, errno))?;
         let shmem = ShmemConf::new().os_id(name.os_id()).open().map_err(|error| match error {
             ShmemError::MapOpenFailed(errno) => open_failed(&name, Errno::from_raw_os_error(errno as i32)),
             other => system("mapping it")(io::Error::other(other)),
         })?;
+        drop(not_zero);
         let mapping = Mapping::adopt(shmem).map_err(system("mapping it"))?;
         // It was mapped by name. If the name is still that of the file we have looked at, that is what was mapped: our
         // descriptor keeps its inode from being given to another file.
@@ -259,8 +271,11 @@ fn create_failed(name: &Name, needed: u64, error: ShmemError) -> CreateError {
                 Errno::ACCESS | Errno::PERM | Errno::ROFS => {
                     CreateError::Permission { name: name.into(), place: FOLDER }
                 }
-                Errno::NOSPC | Errno::NOMEM | Errno::FBIG => no_space(name, needed, free_space().unwrap_or(0)),
-                errno => failed(name, "creating the segment")(errno),
+                // There may be bytes enough and no inode or address space to use them: then that is what to say.
+                errno => match free_space() {
+                    Some(available) if errno == Errno::NOSPC && available < needed => no_space(name, needed, available),
+                    _ => failed(name, "creating the segment")(errno),
+                },
             }
         }
         other => failed(name, "creating the segment")(io::Error::other(other)),

@@ -36,6 +36,16 @@ pub(crate) fn open(path: &str, access: OFlags) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Takes descriptor 0 for as long as the result lives, if it is free.
+///
+/// NB: `shared_memory` takes a descriptor of 0 for none: it neither closes it nor removes what it has made.
+pub(crate) fn keep_zero_in_use() -> Result<Option<OwnedFd>, Errno> {
+    match rustix::io::fcntl_getfd(rustix::stdio::stdin()) {
+        Err(Errno::BADF) => open("/dev/null", OFlags::RDONLY).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// What `stat` is, when it is no regular file.
 pub(crate) fn not_a_file(stat: &Stat) -> Option<&'static str> {
     match FileType::from_raw_mode(stat.st_mode) {

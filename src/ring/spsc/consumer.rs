@@ -79,7 +79,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         // Acquire: what is counted can be popped. Pairs with the Release stores of `tail`, which may lag behind the tags.
         let tail = self.memory.tail().load(Ordering::Acquire);
         let counted = tail.saturating_sub(self.position).min(self.memory.capacity() as u64) as usize;
-        Ok(counted.max(here))
+        Ok(counted.max(here).min(self.memory.capacity()))
     }
 
     /// Takes the next message.
@@ -152,8 +152,8 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             let valid = self.read_run(&mut run[..run_length]);
             filled += valid;
             self.cursor.advance(valid, &self.memory);
-            if self.cursor.item == 0 {
-                self.committed = 0;
+            if self.cursor.item == 0 && valid > 0 {
+                self.committed = 0; // a new cell: of the old one, with nothing taken, we still know what is there
             }
             if valid < run_length {
                 if filled == 0 {
