@@ -207,7 +207,10 @@ fn a_link_to_a_ring_is_no_ring() {
     let (name, link) = (Name::new(), Name::new());
     let _ring = Ring::create(&name, &Options::new()).expect("a new name");
     symlink(name.path(), link.path()).expect("made");
-    assert!(matches!(stays_as_it_is(&link, &Options::new(), false), OpenError::NotAFile { found: "symbolic link", .. }));
+    assert!(matches!(
+        stays_as_it_is(&link, &Options::new(), false),
+        OpenError::NotAFile { found: "symbolic link", .. }
+    ));
     assert!(name.exists());
 }
 
@@ -243,8 +246,12 @@ fn somebody_else_s_ring_is_refused_unless_its_owner_is_named() {
 
 #[test]
 fn a_ring_of_another_type_or_capacity_is_refused_and_left_alone() {
-    #[derive(ringway::zerocopy::FromBytes, ringway::zerocopy::IntoBytes)]
-    #[derive(ringway::zerocopy::Immutable, ringway::zerocopy::KnownLayout)]
+    #[derive(
+        ringway::zerocopy::FromBytes,
+        ringway::zerocopy::IntoBytes,
+        ringway::zerocopy::Immutable,
+        ringway::zerocopy::KnownLayout,
+    )]
     #[zerocopy(crate = "ringway::zerocopy")]
     #[repr(C)]
     struct Pair(u32, u32);
@@ -285,11 +292,10 @@ fn a_ring_of_another_program_version_or_machine_is_refused_and_left_alone() {
     let name = Name::new();
     drop(Ring::create(&name, &Options::new()).expect("a new name"));
     let good = fs::read(name.path()).expect("a file");
-    let change: [(&str, fn(&mut Vec<u8>)); 9] = [
+    let change: [(&str, fn(&mut Vec<u8>)); 8] = [
         ("its layout version is 2, expected 1", |bytes| set_field(bytes, "version", 2)),
         ("its kind is 9, expected 1", |bytes| set_field(bytes, "kind", 9)),
         ("0x04030201, expected 0x01020304", |bytes| set_field(bytes, "byte order", 0x0403_0201)),
-        ("before this machine was started", |bytes| set_field(bytes, "boot id", 77)),
         ("its number of cells is 1, expected 148", |bytes| set_field(bytes, "cells", 1)),
         ("the checksum of its header is 0x0000000000000001", |bytes| set_word(bytes, 504, 1)),
         ("bytes long, expected", |bytes| bytes.truncate(bytes.len() - 1)),
@@ -317,7 +323,7 @@ fn only_we_may_open_a_ring_unless_the_mode_says_otherwise_whatever_the_umask() {
             let name = Name::new();
             child.order(&format!("{} {umask} {}", name.as_str(), mode.unwrap_or(0o1_000_000)));
             let found = name.path().metadata().expect("it was created").permissions().mode() & 0o7777;
-            assert_eq!(found, mode.unwrap_or(0o600) & 0o777, "mode {mode:?}, umask {umask:o}");
+            assert_eq!(found, mode.unwrap_or(0o600) & 0o777 | 0o600, "mode {mode:?}, umask {umask:o}");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::error::{Corrupted, Invalid};
 use crate::layout::tag::Tag;
 use crate::message::{self, Message};
 use crate::ring::memory::Memory;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, compiler_fence};
 use core::mem::{MaybeUninit, size_of};
 
 /// The reading end of a ring. Whoever makes one has the consumer's role.
@@ -32,7 +32,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     pub(crate) fn take_over(memory: M) -> Result<Self, Box<Corrupted>> {
         // Relaxed: earlier consumers wrote it, and all they did is visible by the role.
         let position = memory.head().load(Ordering::Relaxed);
-        let limit = Tag::MAX_LINE - memory.cells() as u64;
+        let limit = Cursor::<T, M>::limit(&memory);
         if position > limit {
             return Err(corrupted(&memory, "head", (0, limit), position));
         }
@@ -118,11 +118,18 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.
     #[inline(always)]
     pub(crate) fn release(&mut self, count: usize) {
+        self.pass(count);
+        self.publish(count);
+    }
+
+    /// Goes on by `count` messages of the cell in front, at most to the start of the next cell, of which nothing is known.
+    #[inline(always)]
+    fn pass(&mut self, count: usize) {
+        let line = self.cursor.line;
         self.cursor.advance(count, &self.memory);
-        if self.cursor.item == 0 {
+        if self.cursor.line != line {
             self.committed = 0;
         }
-        self.publish(count);
     }
 
     #[inline(always)]
@@ -130,6 +137,8 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         self.position += count as u64;
         // Release: the items are read before. Pairs with the Acquire load in `Producer::look_for_room`.
         self.memory.head().store(self.position, Ordering::Release);
+        // NB: no code, but nothing that comes after in this program happens before: we may be killed in between.
+        compiler_fence(Ordering::SeqCst);
     }
 
     /// Fills `items` from the front with as many messages as there are, and returns how many.
@@ -151,10 +160,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             let run_length = available.min(run.len());
             let valid = self.read_run(&mut run[..run_length]);
             filled += valid;
-            self.cursor.advance(valid, &self.memory);
-            if self.cursor.item == 0 && valid > 0 {
-                self.committed = 0; // a new cell: of the old one, with nothing taken, we still know what is there
-            }
+            self.pass(valid);
             if valid < run_length {
                 if filled == 0 {
                     let position = self.position;
@@ -179,6 +185,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             _item: core::mem::ManuallyDrop<MaybeUninit<T>>,
             _line: [MaybeUninit<u64>; 8],
         }
+        const { assert!(M::ITEMS_PER_CELL == 1 || M::ITEMS_PER_CELL * size_of::<T>() <= 64) };
         let mut saved = MaybeUninit::<Saved<T>>::uninit();
         let saved = saved.as_mut_ptr().cast::<T>();
         // SAFETY: `run` has one item, or as many as fit beside a tag in a line of 64 bytes.

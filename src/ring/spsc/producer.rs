@@ -5,7 +5,7 @@ use super::{Cursor, corrupted};
 use crate::error::Corrupted;
 use crate::layout::tag::Tag;
 use crate::ring::memory::Memory;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, compiler_fence};
 use core::mem::size_of;
 
 /// The writing end of a ring. Whoever makes one has the producer's role.
@@ -29,7 +29,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
         let head = memory.head().load(Ordering::Acquire);
         // Relaxed: earlier producers wrote it, and all they did is visible by the role.
         let tail = memory.tail().load(Ordering::Relaxed);
-        let limit = Tag::MAX_LINE - memory.cells() as u64;
+        let limit = Cursor::<T, M>::limit(&memory);
         if head > limit {
             return Err(corrupted(&memory, "head", (0, limit), head));
         }
@@ -177,6 +177,9 @@ impl<T, M: Memory<T>> Producer<T, M> {
     fn publish(&self, cell: usize, tag: Tag) {
         // Release: the items are written before. Pairs with the Acquire load in `Consumer::look`.
         self.memory.tag(cell).store(tag.word(), Ordering::Release);
+        // NB: no code, but nothing that comes after in this program happens before, such as the store of `tail`: we may
+        // be killed in between, and a successor must not start beyond what is committed.
+        compiler_fence(Ordering::SeqCst);
     }
 
     #[inline(always)]

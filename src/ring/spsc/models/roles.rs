@@ -42,7 +42,7 @@ impl<const K: usize> Shared<K> {
     }
 
     fn claim_writer(&self, process: usize) -> Option<Writer<K>> {
-        let granted = claim(&self.role, Holder::of(process, 1), |process, _| self.deaths.is_alive(process)).ok()?;
+        let granted = claim(&self.role, Holder::of(process, 1, 0), |process, _| self.deaths.is_alive(process)).ok()?;
         Some(writer(&self.ring, granted.repair))
     }
 }
@@ -55,12 +55,12 @@ fn a_producer_that_leaves_hands_the_ring_over_as_it_is() {
         let leaving = thread::spawn(move || {
             let mut writer = first.claim_writer(0)?;
             assert!(push(&mut writer, 1));
-            give_up(&first.role, Holder::of(0, 1), true);
+            give_up(&first.role, Holder::of(0, 1, 0), true);
             Some(())
         });
         let second = shared.claim_writer(1).map(|mut writer| {
             assert!(push(&mut writer, 2));
-            give_up(&shared.role, Holder::of(1, 1), true);
+            give_up(&shared.role, Holder::of(1, 1, 0), true);
         });
         let first = leaving.join().unwrap();
         let mut reader = reader(&shared.ring);
@@ -84,7 +84,7 @@ fn a_consumer_that_sees_the_producer_gone_and_the_ring_empty_has_everything() {
         let leaving = thread::spawn(move || {
             let mut writer = first.claim_writer(0).expect("nobody else wants it");
             assert!(push(&mut writer, 1));
-            give_up(&first.role, Holder::of(0, 1), true);
+            give_up(&first.role, Holder::of(0, 1, 0), true);
         });
         let mut reader = reader(&shared.ring);
         let seen = holder(&shared.role);
@@ -110,7 +110,7 @@ fn a_role_is_taken_over_from_the_dead<const K: usize>(preemptions: usize) {
             let end = mortal::at_most(steps, || {
                 let Some(mut writer) = first.claim_writer(0) else { return 0 };
                 let pushed = push_slice(&mut writer, FIRST);
-                give_up(&first.role, Holder::of(0, 1), true);
+                give_up(&first.role, Holder::of(0, 1, 0), true);
                 pushed
             });
             first.deaths.record(0);
@@ -120,7 +120,7 @@ fn a_role_is_taken_over_from_the_dead<const K: usize>(preemptions: usize) {
         let succeeding = thread::spawn(move || {
             let Some(mut writer) = second.claim_writer(1) else { return 0 };
             let pushed = SECOND.iter().map(|batch| push_slice(&mut writer, batch)).sum();
-            give_up(&second.role, Holder::of(1, 1), true);
+            give_up(&second.role, Holder::of(1, 1, 0), true);
             pushed
         });
         let mut reader = reader(&shared.ring);
