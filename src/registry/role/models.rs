@@ -58,10 +58,8 @@ impl World {
     /// What a holder does with its role.
     fn turn(&self) -> u64 {
         // SAFETY: loom fails the model when anybody else may access it now.
-        self.turns.with_mut(|turns| unsafe {
-            *turns += 1;
-            *turns
-        })
+        self.turns.with_mut(|turns| unsafe { *turns += 1 });
+        self.seen_turns()
     }
 
     fn seen_turns(&self) -> u64 {
