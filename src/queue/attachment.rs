@@ -6,14 +6,14 @@ use crate::layout::control::Holder;
 use crate::layout::geometry::{CellShape, Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
 use crate::layout::parts::Parts;
-use crate::registry::{self, Registration};
+use crate::registry::{self, Gate, Registration};
 use crate::segment::name::Name;
 use crate::segment::posix::{self, Segment};
 use crate::sys::fork::Incarnation;
 use crate::sys::lock::Lock;
 use crate::sys::process;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long we wait for what takes others microseconds, unless they are stopped: a name that is being replaced, a
@@ -105,16 +105,10 @@ impl Attachment {
         let owner = options.owner.unwrap_or_else(|| rustix::process::geteuid().as_raw());
         let segment = Segment::open(name.clone(), &expected, owner)?;
         let gate = segment.reopen().map_err(system_error(name, "opening it once more"))?;
-        if !registry::open_gate(&gate, Lock::Shared, PATIENCE).map_err(system_error(name, "locking it"))? {
+        let gate = Gate::pass(gate.as_fd(), Lock::Shared, PATIENCE).map_err(system_error(name, "locking it"))?;
+        let Some(_nobody_leaves_as_the_last) = gate else {
             return Err(timeout(name, "a process that is leaving it holds its gate, and may be stopped"));
-        }
-        let attached = Attachment::pass_the_gate(segment, name);
-        let _ = registry::close_gate(&gate);
-        attached
-    }
-
-    /// The part of opening during which nobody leaves as the last one.
-    fn pass_the_gate(segment: Segment, name: &Name) -> Result<Attachment, OpenError> {
+        };
         // Has somebody left as the last one before?
         if !segment.is_current() {
             return Err(OpenError::NotFound { name: name.into() });
@@ -158,13 +152,13 @@ impl Attachment {
     fn leave_through_the_gate(&self, registration: Registration, file: BorrowedFd<'_>) {
         let records = self.parts().records();
         // When somebody is stopped while attaching or leaving, the name stays for the next one to remove.
-        let alone_at_gate = registry::open_gate(file, Lock::Exclusive, PATIENCE).unwrap_or(false);
-        if alone_at_gate && !registration.is_anybody_else_alive(records, file) {
+        let gate = Gate::pass(file, Lock::Exclusive, PATIENCE).unwrap_or(None);
+        if gate.is_some() && !registration.is_anybody_else_alive(records, file) {
             self.segment.unlink();
         }
         registration.leave(records);
         drop(registration);
-        let _ = registry::close_gate(file);
+        drop(gate);
     }
 }
 
@@ -189,12 +183,8 @@ pub(super) fn unlink(name: &Name) -> Result<(), UnlinkError> {
     let found = posix::Named::find(name)?;
     // Whoever takes a name away holds the gate of what it names, so that nobody takes it from a newer ring. Without
     // permission to write, or past somebody who is stopped in there, we go without.
-    let gated = registry::open_gate(found.file(), Lock::Exclusive, PATIENCE).unwrap_or(false);
-    let result = found.unlink();
-    if gated {
-        let _ = registry::close_gate(found.file());
-    }
-    result
+    let _gate = Gate::pass(found.file(), Lock::Exclusive, PATIENCE).unwrap_or(None);
+    found.unlink()
 }
 
 fn system_error(name: &Name, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {

@@ -26,7 +26,7 @@ use crate::sys::mapping::Mapping;
 use crate::sys::process::Identity;
 use core::sync::atomic::Ordering;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The bytes that are locked lie far behind the end of any segment; a lock needs no byte to exist.
@@ -122,24 +122,30 @@ pub(crate) fn is_alive(records: &[Record], file: impl AsFd, record: usize, gener
         && Holder::generation(words.generation.load(Ordering::SeqCst)) == generation
 }
 
-/// Goes through the gate: shared to attach, exclusively to leave as the last. Says `false` when that takes longer than
-/// `patience`. The gate is given up with [`close_gate`]: to drop the description is not enough, as a child that was forked
-/// meanwhile may have a copy.
-pub(crate) fn open_gate(description: impl AsFd, how: Lock, patience: Duration) -> io::Result<bool> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if lock::try_lock(&description, how, GATE, 1)? {
-            return Ok(true);
+/// The gate, held until this is dropped: shared to attach, exclusively to leave as the last.
+#[derive(Debug)]
+pub(crate) struct Gate<'f>(BorrowedFd<'f>);
+
+impl<'f> Gate<'f> {
+    /// Waits for the gate. Says `None` when that takes longer than `patience`.
+    pub(crate) fn pass(file: BorrowedFd<'f>, how: Lock, patience: Duration) -> io::Result<Option<Gate<'f>>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if lock::try_lock(file, how, GATE, 1)? {
+                return Ok(Some(Gate(file)));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            // Whoever holds it needs microseconds, unless it is stopped.
+            std::thread::sleep(Duration::from_micros(50));
         }
-        if Instant::now() >= deadline {
-            return Ok(false);
-        }
-        // Whoever holds it needs microseconds, unless it is stopped.
-        std::thread::sleep(Duration::from_micros(50));
     }
 }
 
-/// Gives up the gate.
-pub(crate) fn close_gate(description: impl AsFd) -> io::Result<()> {
-    lock::unlock(description, GATE, 1)
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        // NB: to close the descriptor would not be enough, as a child that was forked meanwhile may have a copy.
+        let _ = lock::unlock(self.0, GATE, 1);
+    }
 }
