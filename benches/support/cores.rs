@@ -1,4 +1,5 @@
 //! Where the two sides run, and how they wait for each other.
+#![allow(unsafe_code)]
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -35,6 +36,16 @@ pub fn pin(cpu: usize) {
     let mut only = CpuSet::new();
     only.set(cpu);
     sched_setaffinity(None, &only).expect("to stay on one cpu");
+}
+
+/// How often the system took the cpu away from the calling thread so far.
+pub fn preemptions() -> i64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: it is a place for one `rusage`, which is all that the call writes.
+    let asked = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    assert_eq!(asked, 0, "the usage of our own thread");
+    // SAFETY: it consists of integers, which were zeros before the call filled them in.
+    unsafe { usage.assume_init() }.ru_nivcsw
 }
 
 /// A wait this long means that the other side cannot run: it lost its cpu to somebody else, or has the same one.

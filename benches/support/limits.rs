@@ -8,10 +8,10 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-// Words 0 and 1 of the shared memory are the start signal's.
-const PING: usize = 2;
-const PONG: usize = 3;
-const FIRST_FLAG: usize = 4;
+// The first words of the shared memory are the start signal's.
+const PING: usize = 3;
+const PONG: usize = 4;
+const FIRST_FLAG: usize = 5;
 /// Buffers of a bulk copy: the writer fills one while the reader empties the other.
 pub const BUFFERS: usize = 2;
 

@@ -1,6 +1,6 @@
 //! Two sides on two cores, in two threads or two processes, that start together.
 
-use super::cores::{Cores, pin, wait};
+use super::cores::{Cores, pin, preemptions, wait};
 use super::job::{Job, Place, Queue, Work};
 use super::limits::{BUFFERS, BulkReader, BulkWriter, PingLines, PongLines};
 use super::queues::{Named, Payload, create, keeps_its_contract};
@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 pub const PEER: &str = "--peer";
 /// Messages, round trips or chunks that go through a new link before it is timed.
 const FIRST_RUN: u64 = 300;
+/// Of the messages that are timed, one in so many goes before them.
+const WARM_UP: u64 = 4;
+/// How often a run is repeated in which one side lost its core for a while.
+const ATTEMPTS: u32 = 20;
 
 /// A job that is ready to run.
 pub struct Link {
@@ -37,7 +41,7 @@ impl Link {
     /// Sets everything up, asserts the queue's contract, and runs it once. The calling thread must be on the near core.
     pub fn open(job: Job, cores: Cores) -> Link {
         let shared = Arc::new(Shared::new(buffers_of(job)));
-        let gate = Gate { shared: shared.clone(), run: 0 };
+        let gate = Gate::new(shared.clone());
         let (near, far, _names) = match job.bytes {
             _ if job.work == Work::Lines || job.work == Work::Bulk => with_limit(job, cores, &shared),
             8 => with_queue::<[u64; 1]>(job, cores, &shared),
@@ -52,23 +56,34 @@ impl Link {
         link
     }
 
-    /// The time that the near side needs for `count` round trips, messages or chunks.
+    /// The time that the near side needs for `count` round trips, messages or chunks, after a warm-up. A run in which
+    /// the system took one of the cores away says how busy the machine is, and is repeated.
     pub fn run(&mut self, count: u64) -> Duration {
+        let mut run = self.run_once(count);
+        for _ in 0..ATTEMPTS {
+            if !run.disturbed {
+                break;
+            }
+            run = self.run_once(count);
+        }
+        run.took
+    }
+
+    fn run_once(&mut self, count: u64) -> Run {
         let Link { cores, gate, near, far } = self;
-        gate.run += 1;
         match far {
             Far::Thread(far) => thread::scope(|scope| {
-                scope.spawn(|| {
+                let mut gate_of_far = gate.clone();
+                scope.spawn(move || {
                     pin(cores.far);
-                    gate.arrive(gate.run);
-                    far.go(count);
+                    gate_of_far.far_run(far, count);
                 });
-                gate.start(near, count, || ())
+                gate.near_run(near, count, || ())
             }),
             Far::Process(child) => {
                 let commands = child.stdin.as_mut().expect("a pipe to the other process");
-                writeln!(commands, "{} {count}", gate.run).expect("the other process to listen");
-                gate.start(near, count, || {
+                writeln!(commands, "{count}").expect("the other process to listen");
+                gate.near_run(near, count, || {
                     let ended = child.try_wait().expect("the state of the other process");
                     assert!(ended.is_none(), "the other process ended: {ended:?}");
                 })
@@ -90,33 +105,59 @@ impl Drop for Link {
     }
 }
 
-/// Lets both sides start at the same time.
+struct Run {
+    took: Duration,
+    disturbed: bool,
+}
+
+/// Lets both sides start at the same time: once to warm up, once for the clock. Each side counts along.
+#[derive(Clone)]
 struct Gate {
     shared: Arc<Shared>,
-    run: u64,
+    turn: u64,
 }
 
 impl Gate {
     const ARRIVED: usize = 0;
     const OPEN: usize = 1;
+    const DONE: usize = 2;
 
-    /// The far side is ready, and waits for the near one.
-    fn arrive(&self, run: u64) {
-        self.shared.word(Self::ARRIVED).store(run, Ordering::Release);
-        wait(|| (self.shared.word(Self::OPEN).load(Ordering::Acquire) == run).then_some(()));
+    fn new(shared: Arc<Shared>) -> Gate {
+        Gate { shared, turn: 0 }
     }
 
-    /// Waits for the far side, then lets both go, and takes the time.
-    fn start(&self, near: &mut Box<dyn Side>, count: u64, still_there: impl FnMut()) -> Duration {
-        let mut still_there = still_there;
-        while self.shared.word(Self::ARRIVED).load(Ordering::Acquire) != self.run {
-            still_there();
-            thread::yield_now();
+    fn far_run(&mut self, far: &mut Box<dyn Side>, count: u64) {
+        for count in [count / WARM_UP, count] {
+            self.turn += 1;
+            self.shared.word(Self::ARRIVED).store(self.turn, Ordering::Release);
+            wait(|| (self.shared.word(Self::OPEN).load(Ordering::Acquire) == self.turn).then_some(()));
+            let before = preemptions();
+            far.go(count);
+            let disturbed = preemptions() != before;
+            self.shared.word(Self::DONE).store(self.turn << 1 | u64::from(disturbed), Ordering::Release);
         }
-        let start = Instant::now();
-        self.shared.word(Self::OPEN).store(self.run, Ordering::Release);
-        near.go(count);
-        start.elapsed()
+    }
+
+    fn near_run(&mut self, near: &mut Box<dyn Side>, count: u64, mut still_there: impl FnMut()) -> Run {
+        let mut run = None;
+        for count in [count / WARM_UP, count] {
+            self.turn += 1;
+            while self.shared.word(Self::ARRIVED).load(Ordering::Acquire) != self.turn {
+                still_there();
+                thread::yield_now();
+            }
+            let before = preemptions();
+            let start = Instant::now();
+            self.shared.word(Self::OPEN).store(self.turn, Ordering::Release);
+            near.go(count);
+            let took = start.elapsed();
+            let done = wait(|| {
+                let done = self.shared.word(Self::DONE).load(Ordering::Acquire);
+                (done >> 1 == self.turn).then_some(done)
+            });
+            run = Some(Run { took, disturbed: done & 1 == 1 || preemptions() != before });
+        }
+        run.expect("two turns")
     }
 }
 
@@ -255,12 +296,9 @@ pub fn be_the_peer(arguments: &[String]) {
         (_, 256) => far_ring::<[u64; 32]>(job, parent),
         _ => far_ring::<[u64; 512]>(job, parent),
     };
-    let gate = Gate { shared, run: 0 };
+    let mut gate = Gate::new(shared);
     for command in stdin().lock().lines() {
-        let command = command.expect("a command");
-        let (run, count) = command.split_once(' ').expect("a run and a count");
-        let (run, count) = (run.parse().expect("a number"), count.parse().expect("a number"));
-        gate.arrive(run);
-        side.go(count);
+        let count = command.expect("a command").parse().expect("a number");
+        gate.far_run(&mut side, count);
     }
 }

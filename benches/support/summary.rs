@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 /// Words for a ring of 1 MiB: seven to a line.
 pub const MEBIBYTE_OF_WORDS: usize = (1 << 20) / 64 * 7;
 /// How long one measurement in one round takes, about.
-const RUN: Duration = Duration::from_millis(4);
+const RUN: Duration = Duration::from_millis(1);
 /// How long all rounds may take.
 const BUDGET: Duration = Duration::from_secs(35);
-const MOST_ROUNDS: usize = 99;
+const MOST_ROUNDS: usize = 151;
 /// A line takes longer than this from one physical core to another and back. Where it does not, the two cpus share one
 /// core at the moment, as the cpus of a virtual machine may, and all else is as meaningless.
 const SHARED_CORE: f64 = 100.0;
