@@ -13,16 +13,10 @@ pub trait Side: Send {
     fn go(&mut self, count: u64);
 }
 
+/// Pushes a copy of `message` as soon as there is room.
 #[inline(always)]
-fn send<T: Payload>(to: &mut impl Writer<T>, message: T) {
-    let mut unsent = message;
-    wait(|| match to.push(unsent) {
-        Ok(()) => Some(()),
-        Err(back) => {
-            unsent = back;
-            None
-        }
-    });
+fn send<T: Payload>(to: &mut impl Writer<T>, message: &T) {
+    wait(|| to.push(*message).ok());
 }
 
 /// Sends a message, waits for it to come back, and so on.
@@ -44,7 +38,7 @@ impl<T: Payload, W: Writer<T>, R: Reader<T>> Side for Ping<T, W, R> {
         let mut difference = 0;
         for number in self.number..self.number + count {
             self.message.stamp(number);
-            send(&mut self.to, self.message);
+            send(&mut self.to, &self.message);
             difference |= wait(|| self.from.pop()).differs(number);
         }
         self.number += count;
@@ -69,7 +63,7 @@ impl<T: Payload, W: Writer<T>, R: Reader<T>> Side for Pong<T, W, R> {
     fn go(&mut self, count: u64) {
         for _ in 0..count {
             let message = wait(|| self.from.pop());
-            send(&mut self.to, message);
+            send(&mut self.to, &message);
         }
     }
 }
@@ -91,7 +85,7 @@ impl<T: Payload, W: Writer<T>> Side for Source<T, W> {
     fn go(&mut self, count: u64) {
         for number in self.number..self.number + count {
             self.message.stamp(number);
-            send(&mut self.to, self.message);
+            send(&mut self.to, &self.message);
         }
         self.number += count;
     }
