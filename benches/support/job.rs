@@ -18,7 +18,7 @@ pub enum Place {
 pub enum Queue {
     Ringway,
     Rtrb,
-    ArrayQueue,
+    Crossbeam,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,13 +77,13 @@ impl Queue {
     /// The queues that can be had there. The rivals live in one process.
     pub fn of(place: Place) -> Vec<Queue> {
         match place {
-            Place::Threads => vec![Queue::Ringway, Queue::Rtrb, Queue::ArrayQueue],
+            Place::Threads => vec![Queue::Ringway, Queue::Rtrb, Queue::Crossbeam],
             Place::Processes => vec![Queue::Ringway],
         }
     }
 
     pub fn has_batches(self) -> bool {
-        self != Queue::ArrayQueue
+        self != Queue::Crossbeam
     }
 }
 
@@ -95,7 +95,7 @@ impl Work {
             Work::RoundTrip(queue) | Work::OneByOne(queue) | Work::Batches(queue) => match queue {
                 Queue::Ringway => "ringway",
                 Queue::Rtrb => "rtrb",
-                Queue::ArrayQueue => "ArrayQueue",
+                Queue::Crossbeam => "ArrayQueue",
             },
         }
     }

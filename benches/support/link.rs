@@ -30,6 +30,10 @@ pub struct Link {
     gate: Gate,
     near: Box<dyn Side>,
     far: Far,
+    /// Runs that were repeated as one side lost its core meanwhile.
+    pub repeated: u64,
+    /// Runs that count although one side lost its core.
+    pub disturbed: u64,
 }
 
 enum Far {
@@ -50,7 +54,7 @@ impl Link {
             4096 => with_queue::<[u64; 512]>(job, cores, &shared),
             other => unreachable!("no job has messages of {other} bytes"),
         };
-        let mut link = Link { cores, gate, near, far };
+        let mut link = Link { cores, gate, near, far, repeated: 0, disturbed: 0 };
         link.run(FIRST_RUN);
         // Both sides are attached, so the names go here. What is killed from now on leaves nothing behind.
         link
@@ -59,18 +63,22 @@ impl Link {
     /// The time that the near side needs for `count` round trips, messages or chunks, after a warm-up. A run in which
     /// the system took one of the cores away says how busy the machine is, and is repeated.
     pub fn run(&mut self, count: u64) -> Duration {
+        // With one core for both sides nothing else is to be had.
+        let attempts = if self.cores.near == self.cores.far { 0 } else { ATTEMPTS };
         let mut run = self.run_once(count);
-        for _ in 0..ATTEMPTS {
+        for _ in 0..attempts {
             if !run.disturbed {
                 break;
             }
+            self.repeated += 1;
             run = self.run_once(count);
         }
+        self.disturbed += u64::from(run.disturbed);
         run.took
     }
 
     fn run_once(&mut self, count: u64) -> Run {
-        let Link { cores, gate, near, far } = self;
+        let Link { cores, gate, near, far, .. } = self;
         match far {
             Far::Thread(far) => thread::scope(|scope| {
                 let mut gate_of_far = gate.clone();

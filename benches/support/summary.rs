@@ -36,17 +36,20 @@ struct Row {
 impl Row {
     fn new(job: Job, cores: Cores, quick: bool) -> Row {
         let mut link = Link::open(job, cores);
+        let count = if quick { 100 } else { Row::count_for(&mut link) };
+        Row { job, link, count, nanoseconds: Vec::new() }
+    }
+
+    /// How much takes about as long as a [`RUN`]. Warms up, too.
+    fn count_for(link: &mut Link) -> u64 {
         let mut count = 100;
-        // Warms up, too.
-        while !quick {
+        loop {
             let took = link.run(count);
             if took > RUN / 2 {
-                count = (count as f64 * RUN.as_secs_f64() / took.as_secs_f64()).max(1.0) as u64;
-                break;
+                return (count as f64 * RUN.as_secs_f64() / took.as_secs_f64()).max(1.0) as u64;
             }
             count *= 2;
         }
-        Row { job, link, count, nanoseconds: Vec::new() }
     }
 
     fn measure(&mut self) {
@@ -90,6 +93,7 @@ pub fn run(cores: Cores, quick: bool) {
     }
     println!("{rounds} rounds of {} blocks, in each of which all candidates took turns; medians", blocks.len());
     luck.report();
+    report_preemptions(&blocks);
     for block in &blocks {
         block.print();
     }
@@ -131,6 +135,19 @@ impl Luck {
                 self.repeated, self.in_vain
             );
         }
+    }
+}
+
+/// How busy the machine was with other things.
+fn report_preemptions(blocks: &[Block]) {
+    let rows = || blocks.iter().flat_map(|block| &block.rows);
+    let repeated: u64 = rows().map(|row| row.link.repeated).sum();
+    let accepted: u64 = rows().map(|row| row.link.disturbed).sum();
+    if repeated + accepted > 0 {
+        println!(
+            "NB: {repeated} runs were repeated as the system took a core away meanwhile; {accepted} were like that to \
+             the end and count all the same"
+        );
     }
 }
 
