@@ -148,13 +148,17 @@ impl<T, M: Memory<T>> Producer<T, M> {
             cell -= self.memory.cells();
         }
         let last_cell = cell;
-        for (index, items) in rest.chunks(M::ITEMS_PER_CELL).enumerate().rev() {
-            // SAFETY: there is room for all of `items` from the cursor on, and these come `index + 1` cells later.
-            unsafe { self.memory.write(cell, 0, items) };
-            let tag = Tag::new(self.cursor.line + index as u64 + 1, items.len());
-            // Relaxed: the consumer gets here only after the tag of the first cell, which is stored last.
-            self.memory.tag(cell).store(tag.word(), Ordering::Relaxed);
-            cell = if cell == 0 { self.memory.cells() } else { cell } - 1;
+        let mut line = self.cursor.line + later as u64;
+        let whole_cells = rest.chunks_exact(M::ITEMS_PER_CELL);
+        // NB: apart from the whole cells, so that for those the compiler knows how much it copies.
+        let in_last = whole_cells.remainder();
+        if !in_last.is_empty() {
+            self.write_later(cell, line, in_last);
+            (cell, line) = (self.cell_before(cell), line - 1);
+        }
+        for items in whole_cells.rev() {
+            self.write_later(cell, line, items);
+            (cell, line) = (self.cell_before(cell), line - 1);
         }
         if !first.is_empty() {
             // SAFETY: there is room for them at the cursor, and they end within its cell.
@@ -170,6 +174,20 @@ impl<T, M: Memory<T>> Producer<T, M> {
         }
         self.count(count);
         Ok(count)
+    }
+
+    /// Writes the items of a later cell of a batch. The batch is not committed yet.
+    #[inline(always)]
+    fn write_later(&self, cell: usize, line: u64, items: &[T]) {
+        // SAFETY: `push_slice` names a cell behind the cursor, and has found room for these items in it.
+        unsafe { self.memory.write(cell, 0, items) };
+        // Relaxed: the consumer gets here only after the tag of the first cell, which is stored last.
+        self.memory.tag(cell).store(Tag::new(line, items.len()).word(), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn cell_before(&self, cell: usize) -> usize {
+        if cell == 0 { self.memory.cells() - 1 } else { cell - 1 }
     }
 
     /// The commit: from here on the message, or the batch that begins in this cell, is the consumer's.
