@@ -13,6 +13,7 @@ use ringway::{ClaimError, HeaderError, Message, OpenError, Options, PopSliceErro
 use ringway::{TryPopError, TryPushError};
 use std::fs;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::bytes::{
     CONSUMER, FIELDS, HEAD, HEADER, PRODUCER, RECORD, RECORDS, Random, Scribbler, TAIL, get_word, set_field, set_word,
 };
@@ -318,7 +319,6 @@ fn words_of<T: Victim>(seed: u64, capacity: usize, cases: u64) {
     let name = Name::new();
     let good = good::<T>(capacity);
     let type_name = std::any::type_name::<T>();
-    let mut worked = 0;
     for case in seed..seed + cases {
         say(format_args!("case {case} of {type_name}, capacity {capacity}"));
         let mut bytes = good.clone();
@@ -328,9 +328,7 @@ fn words_of<T: Victim>(seed: u64, capacity: usize, cases: u64) {
             set_word(&mut bytes, offset, value);
         }
         attack::<T>(&name, &bytes).expect("its header is good");
-        worked += 1;
     }
-    assert_eq!(worked, cases);
 }
 
 /// A place beside the header, and something that should not be there but might be.
@@ -404,30 +402,35 @@ fn scribble(arguments: &[String]) {
     }
 }
 
-/// Uses the ring from two threads, for a number of operations, claiming the roles again and again.
+/// Uses the ring from two threads, claiming the roles again and again, until some messages have come through.
 fn use_while_it_changes<T: Victim>(arguments: &[String]) {
     let name = arguments[0].as_str();
     let ring = || spsc::Ring::<T>::open_with(name, &options()).expect("its header is good");
+    let enough = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let batch = [T::SAMPLE; 60];
-            for round in 0..4_000 {
+            while !enough.load(Ordering::Relaxed) {
                 let ring = ring();
                 let Ok(mut producer) = ring.producer() else { continue };
-                for turn in 0..50 {
-                    push_all_ways(&mut producer, &batch[..(round + turn) % 60]);
+                for length in 0..60 {
+                    push_all_ways(&mut producer, &batch[..length]);
                 }
             }
         });
         let mut room = [T::SAMPLE; 60];
-        for round in 0..4_000 {
-            say(round);
+        let (mut rounds, mut popped) = (0, 0);
+        while rounds < 4_000 || popped < 1_000 {
+            say(format_args!("round {rounds}, {popped} popped"));
+            assert!(rounds < 1_000_000, "only {popped} came through");
+            rounds += 1;
             let ring = ring();
             let Ok(mut consumer) = ring.consumer() else { continue };
-            for turn in 0..50 {
-                pop_all_ways(&mut consumer, &mut room[..(round + turn) % 60]);
+            for length in 0..60 {
+                popped += u64::from(pop_all_ways(&mut consumer, &mut room[..length]));
             }
         }
+        enough.store(true, Ordering::Relaxed);
     });
     say("done");
 }

@@ -32,6 +32,13 @@ fn at_once<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B
     })
 }
 
+/// Not the same in every round, so that a race is run from many distances: up to some tens of microseconds.
+fn wait_a_little(round: u64) {
+    for _ in 0..round % 100 * 20 {
+        std::hint::spin_loop();
+    }
+}
+
 /// Whether two attachments are of the same ring: what is pushed into the one comes out of the other.
 fn is_the_same(one: &Ring, other: &Ring) -> bool {
     let mut producer = one.producer().expect("a free role");
@@ -140,7 +147,13 @@ fn who_opens_while_the_last_one_leaves_gets_a_ring_that_stays_or_none() {
     for round in 0.. {
         let name = Name::new();
         let leaving = Ring::create(&name, &last_detach()).expect("a new name");
-        let (_, opened) = at_once(|| drop(leaving), || Ring::open(&name));
+        let (_, opened) = at_once(
+            || drop(leaving),
+            || {
+                wait_a_little(round);
+                Ring::open(&name)
+            },
+        );
         match opened {
             Ok(ring) => {
                 outcomes[0] += 1;
@@ -161,10 +174,16 @@ fn who_opens_while_the_last_one_leaves_gets_a_ring_that_stays_or_none() {
 
 #[test]
 fn open_or_create_succeeds_whoever_leaves_meanwhile() {
-    for _ in 0..1_000 {
+    for round in 0..1_000 {
         let name = Name::new();
         let leaving = Ring::create(&name, &last_detach()).expect("a new name");
-        let (_, ring) = at_once(|| drop(leaving), || Ring::open_or_create(&name, &last_detach()));
+        let (_, ring) = at_once(
+            || drop(leaving),
+            || {
+                wait_a_little(round);
+                Ring::open_or_create(&name, &last_detach())
+            },
+        );
         let ring = ring.expect("one of the two is always possible");
         let again = Ring::open(&name).expect("a ring with somebody attached keeps its name");
         assert!(is_the_same(&ring, &again));
