@@ -1,5 +1,8 @@
 //! The roles of a ring: one word each, held by a process, taken over from the dead, never from the living.
 
+#[cfg(all(test, ringway_loom))]
+mod models;
+
 use crate::layout::control::Holder;
 use crate::sync::{AtomicU64, Ordering};
 

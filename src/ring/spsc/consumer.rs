@@ -76,8 +76,8 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Messages that can be popped: at least this many.
     pub(crate) fn len(&self) -> Result<usize, Box<Corrupted>> {
         let here = self.committed.max(self.look()?) - self.cursor.item;
-        // Relaxed: for counting. It may lag behind the tags.
-        let tail = self.memory.tail().load(Ordering::Relaxed);
+        // Acquire: what is counted can be popped. Pairs with the Release stores of `tail`, which may lag behind the tags.
+        let tail = self.memory.tail().load(Ordering::Acquire);
         let counted = tail.saturating_sub(self.position).min(self.memory.capacity() as u64) as usize;
         Ok(counted.max(here).min(self.memory.capacity()))
     }

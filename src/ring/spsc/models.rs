@@ -1,1 +1,100 @@
+//! Models of this ring under loom: its very code, on memory in which loom sees every access. Run by `cargo loom`.
 
+mod deaths;
+mod heap;
+mod roles;
+mod traffic;
+
+use super::consumer::{Consumer, Read};
+use super::producer::Producer;
+use heap::Heap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+type Writer<const K: usize> = Producer<u64, Rc<Heap<K>>>;
+type Reader<const K: usize> = Consumer<u64, Rc<Heap<K>>>;
+
+/// Runs `model` in every interleaving, with at most `preemptions` switches away from a thread that could go on, or
+/// with any number of them.
+fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(model);
+}
+
+/// Explores `model(k)`, in which somebody dies before the k-th of his steps, for every k there is. `model` says whether
+/// he has died; when he has in no interleaving, he has no k-th step.
+fn explore_every_death(preemptions: Option<usize>, model: impl Fn(usize) -> bool + Clone + Send + Sync + 'static) {
+    for steps in 0.. {
+        let died = Arc::new(AtomicBool::new(false));
+        let (model, seen) = (model.clone(), Arc::clone(&died));
+        explore(preemptions, move || {
+            seen.fetch_or(model(steps), Ordering::Relaxed);
+        });
+        if !died.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+}
+
+fn writer<const K: usize>(ring: &Rc<Heap<K>>, repair: bool) -> Writer<K> {
+    Producer::take_over(Rc::clone(ring), repair).expect("nothing is corrupted")
+}
+
+fn reader<const K: usize>(ring: &Rc<Heap<K>>) -> Reader<K> {
+    Consumer::take_over(Rc::clone(ring)).expect("nothing is corrupted")
+}
+
+fn push<const K: usize>(writer: &mut Writer<K>, value: u64) -> bool {
+    writer.push(&value).expect("nothing is corrupted")
+}
+
+fn push_slice<const K: usize>(writer: &mut Writer<K>, values: &[u64]) -> usize {
+    writer.push_slice(values).expect("nothing is corrupted")
+}
+
+fn pop<const K: usize>(reader: &mut Reader<K>) -> Option<u64> {
+    match reader.pop().expect("nothing is corrupted") {
+        Read::Got(value) => Some(value),
+        Read::Empty => None,
+        Read::Invalid(_) => unreachable!("every u64 is valid"),
+    }
+}
+
+/// Pops all that is there, up to `most`.
+fn pop_slice<const K: usize>(reader: &mut Reader<K>, most: usize) -> Vec<u64> {
+    let mut values = vec![0; most];
+    let got = match reader.pop_slice(&mut values).expect("nothing is corrupted") {
+        Read::Got(got) => got,
+        Read::Empty => 0,
+        Read::Invalid(_) => unreachable!("every u64 is valid"),
+    };
+    values.truncate(got);
+    values
+}
+
+/// Pops all that is there, one by one. To be used when nobody pushes.
+fn drain<const K: usize>(reader: &mut Reader<K>) -> Vec<u64> {
+    std::iter::from_fn(|| pop(reader)).collect()
+}
+
+/// Moves `offset` messages through the ring, so that what follows starts there, and leaves `waiting` in it.
+fn start_at<const K: usize>(ring: &Rc<Heap<K>>, offset: usize, waiting: &[u64]) {
+    let (mut writer, mut reader) = (writer(ring, false), reader(ring));
+    for _ in 0..offset {
+        assert!(push(&mut writer, 0));
+        assert_eq!(pop(&mut reader), Some(0));
+    }
+    assert_eq!(push_slice(&mut writer, waiting), waiting.len());
+}
+
+/// Whoever died before, and wherever: the empty ring takes as many messages as it was made for, and gives them back.
+fn assert_full_capacity_is_usable<const K: usize>(writer: &mut Writer<K>, reader: &mut Reader<K>, capacity: usize) {
+    for turn in 0..2 {
+        let values: Vec<u64> = (0..capacity as u64).map(|n| 900 + 10 * turn + n).collect();
+        assert_eq!(push_slice(writer, &values), capacity);
+        assert!(!push(writer, 999), "the ring takes more than its capacity");
+        assert_eq!(drain(reader), values);
+    }
+}

@@ -53,8 +53,8 @@ impl<T, M: Memory<T>> Producer<T, M> {
         if repair {
             wipe_uncommitted(&memory, &cursor)?;
         }
-        // Relaxed: a hint.
-        memory.tail().store(position, Ordering::Relaxed);
+        // Release: as in `count`, for what a dead producer committed and did not count.
+        memory.tail().store(position, Ordering::Release);
         Ok(Producer { memory, position, head, cursor })
     }
 
@@ -182,8 +182,9 @@ impl<T, M: Memory<T>> Producer<T, M> {
     #[inline(always)]
     fn count(&mut self, pushed: usize) {
         self.position += pushed as u64;
-        // Relaxed: where a successor starts to look, and for counting; the tags say what is committed.
-        self.memory.tail().store(self.position, Ordering::Relaxed);
+        // Release: a consumer that counts by it finds the tags. Pairs with the Acquire load in `Consumer::len`. The tags
+        // alone say what is committed; for a successor this is a place to start looking from.
+        self.memory.tail().store(self.position, Ordering::Release);
     }
 }
 
