@@ -87,7 +87,8 @@ fn create_makes_a_name_open_finds_it_and_unlink_removes_it() {
 #[test]
 fn a_name_that_cannot_be_one_is_refused_by_every_operation_before_anything_is_touched() {
     let long = "x".repeat(251);
-    let bad: [(&[u8], fn(&InvalidName) -> bool); 11] = [
+    type IsRight = fn(&InvalidName) -> bool;
+    let bad: [(&[u8], IsRight); 11] = [
         (b"", |error| *error == InvalidName::Empty),
         (long.as_bytes(), |error| *error == InvalidName::TooLong { found: 251, expected: 250 }),
         (b"a/b", |error| matches!(error, InvalidName::NotAComponent { found } if found == "a/b")),
@@ -170,7 +171,8 @@ fn sizes_that_no_ring_can_have_are_refused_and_leave_nothing() {
 
 #[test]
 fn a_name_that_is_something_else_s_is_refused_and_left_alone() {
-    let make: [(&str, fn(&Path)); 9] = [
+    type Make = fn(&Path);
+    let make: [(&str, Make); 9] = [
         ("0 bytes", |path| fs::write(path, b"").expect("made")),
         ("100 bytes", |path| fs::write(path, [7; 100]).expect("made")),
         ("begins with", |path| fs::write(path, [7; 10_000]).expect("made")),
@@ -207,7 +209,10 @@ fn a_link_to_a_ring_is_no_ring() {
     let (name, link) = (Name::new(), Name::new());
     let _ring = Ring::create(&name, &Options::new()).expect("a new name");
     symlink(name.path(), link.path()).expect("made");
-    assert!(matches!(stays_as_it_is(&link, &Options::new(), false), OpenError::NotAFile { found: "symbolic link", .. }));
+    assert!(matches!(
+        stays_as_it_is(&link, &Options::new(), false),
+        OpenError::NotAFile { found: "symbolic link", .. }
+    ));
     assert!(name.exists());
 }
 
@@ -243,8 +248,12 @@ fn somebody_else_s_ring_is_refused_unless_its_owner_is_named() {
 
 #[test]
 fn a_ring_of_another_type_or_capacity_is_refused_and_left_alone() {
-    #[derive(ringway::zerocopy::FromBytes, ringway::zerocopy::IntoBytes)]
-    #[derive(ringway::zerocopy::Immutable, ringway::zerocopy::KnownLayout)]
+    #[derive(
+        ringway::zerocopy::FromBytes,
+        ringway::zerocopy::IntoBytes,
+        ringway::zerocopy::Immutable,
+        ringway::zerocopy::KnownLayout,
+    )]
     #[zerocopy(crate = "ringway::zerocopy")]
     #[repr(C)]
     struct Pair(u32, u32);
@@ -285,7 +294,8 @@ fn a_ring_of_another_program_version_or_machine_is_refused_and_left_alone() {
     let name = Name::new();
     drop(Ring::create(&name, &Options::new()).expect("a new name"));
     let good = fs::read(name.path()).expect("a file");
-    let change: [(&str, fn(&mut Vec<u8>)); 9] = [
+    type Change = fn(&mut Vec<u8>);
+    let change: [(&str, Change); 9] = [
         ("its layout version is 2, expected 1", |bytes| set_field(bytes, "version", 2)),
         ("its kind is 9, expected 1", |bytes| set_field(bytes, "kind", 9)),
         ("0x04030201, expected 0x01020304", |bytes| set_field(bytes, "byte order", 0x0403_0201)),
