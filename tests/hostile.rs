@@ -14,21 +14,12 @@ use ringway::{TryPopError, TryPushError};
 use std::fs;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::bytes::{
-    CONSUMER, FIELDS, HEAD, HEADER, PRODUCER, RECORD, RECORDS, Random, Scribbler, TAIL, get_word, set_field, set_word,
-};
+use support::bytes::{FIELDS, HEADER, Scribbler, get_word, set_field, set_word};
+use support::damage::{EXTREMES, Random, a_bad_word};
 use support::{Child, Job, Name, be_the_other_process, listen, say};
 
 const TAG: u64 = 0xbad;
 const PROCESSES: usize = 3;
-
-/// Values that are on some edge.
-#[rustfmt::skip]
-const EXTREMES: [u64; 30] = [
-    0, 1, 2, 7, 8, 63, 64, 65, 255, 256, 4095, 4096, 8191, 8192, u32::MAX as u64 - 1, u32::MAX as u64, 1 << 31, 1 << 32,
-    (1 << 55) + 1, (1 << 56) - 50, (1 << 56) - 1, 1 << 56, 1 << 57, (1 << 62) - 1, 1 << 62, i64::MAX as u64, 1 << 63,
-    u64::MAX - 63, u64::MAX - 1, u64::MAX,
-];
 
 #[derive(Clone, Copy, Debug, PartialEq, TryFromBytes, IntoBytes, Immutable, KnownLayout)]
 #[zerocopy(crate = "ringway::zerocopy")]
@@ -329,37 +320,6 @@ fn words_of<T: Victim>(seed: u64, capacity: usize, cases: u64) {
         }
         attack::<T>(&name, &bytes).expect("its header is good");
     }
-}
-
-/// A place beside the header, and something that should not be there but might be.
-fn a_bad_word(random: &mut Random, bytes: &[u8]) -> (usize, u64) {
-    let cells = get_word(bytes, support::bytes::field("cells offset").0) as usize;
-    let stride = get_word(bytes, support::bytes::field("cell stride").0) as usize;
-    let cell = cells + random.below((bytes.len() - cells) / stride) * stride;
-    let offset = match random.below(12) {
-        0 | 1 => HEAD,
-        2 => TAIL,
-        3 => PRODUCER,
-        4 => CONSUMER,
-        5 => RECORDS + random.below(PROCESSES) * RECORD + random.below(6) * 8,
-        6 => cell + 8 + random.below((stride - 8) / 8) * 8,
-        7 => HEADER + random.below((bytes.len() - HEADER) / 8) * 8,
-        _ => cell,
-    };
-    let there = get_word(bytes, offset);
-    let value = match random.below(8) {
-        0 => random.next(),
-        1 => EXTREMES[random.below(EXTREMES.len())],
-        2 => there.wrapping_add(random.below(20) as u64).wrapping_sub(10),
-        3 => there ^ (1 << random.below(64)),
-        // The line of a tag, one lap around, and counts beyond what a cell holds.
-        4 => there.wrapping_add((random.below(40) as u64).wrapping_sub(20) << 8),
-        5 => (there & !0xff) | random.below(256) as u64,
-        // A holder: a record that is there or not, of a generation that was or not.
-        6 => (random.below(3) as u64) << 32 | 1 << 16 | random.below(PROCESSES + 2) as u64,
-        _ => get_word(bytes, HEADER + random.below((bytes.len() - HEADER) / 8) * 8),
-    };
-    (offset, value)
 }
 
 #[test]

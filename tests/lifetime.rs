@@ -6,6 +6,7 @@ use ringway::{ClaimError, Lifetime, OpenError, Options, spsc};
 use rustix::process::Signal;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use support::{Child, Name, be_the_other_process, listen, nothing_in_the_making, say};
 
@@ -128,6 +129,37 @@ fn of_two_processes_that_leave_at_the_same_instant_one_removes_the_name() {
         other.expect("done");
         assert!(!name.exists());
     }
+}
+
+/// Between its fork and its exec, a command has a copy of every descriptor that we have just then.
+#[test]
+fn commands_that_are_started_meanwhile_keep_no_name() {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let status = std::process::Command::new("true").status();
+                assert!(status.expect("it can be run").success());
+            }
+        });
+        let leftover = (0..3_000).find(|_| {
+            let name = Name::new();
+            let one = Ring::create(&name, &last_detach()).expect("a new name");
+            drop((Ring::open(&name).expect("it is there"), one));
+            name.exists()
+        });
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(leftover, None, "the round in which a name was left over");
+    });
+}
+
+#[test]
+fn children_that_are_forked_meanwhile_and_live_on_keep_nobody_out() {
+    let name = Name::new();
+    let mut child = Child::start("fork meanwhile", &[name.as_str()]);
+    child.expect("done");
+    assert!(!name.exists(), "the last one has left, and the forked children never were attached");
+    child.kill();
 }
 
 #[test]
@@ -340,6 +372,38 @@ fn claim(_: &[String]) {
     }
 }
 
+/// Attaches and leaves again and again while another thread forks, and its children end only when it has ended.
+fn fork_meanwhile(arguments: &[String]) {
+    let name = arguments[0].as_str();
+    let ring = Ring::create(name, &last_detach().processes(200)).expect("a new name");
+    std::thread::scope(|scope| {
+        let forking = scope.spawn(|| {
+            for _ in 0..100 {
+                let parent = std::process::id() as i32;
+                // SAFETY: the child calls nothing that the other thread may have been in the middle of.
+                let pid = unsafe { libc::fork() };
+                if pid == 0 {
+                    // SAFETY: it takes nothing.
+                    while unsafe { libc::getppid() } == parent {
+                        // SAFETY: it takes a number.
+                        unsafe { libc::sleep(1) };
+                    }
+                    // SAFETY: it takes a number, and runs nothing of the parent's.
+                    unsafe { libc::_exit(0) };
+                }
+                assert!(pid > 0);
+            }
+        });
+        while !forking.is_finished() {
+            drop(Ring::open(name).expect("nobody stands in the way"));
+        }
+    });
+    drop(Ring::open(name).expect("nobody stands in the way"));
+    drop(ring);
+    say("done");
+    listen();
+}
+
 fn create_and_remove(arguments: &[String]) {
     say("started");
     loop {
@@ -351,5 +415,10 @@ fn create_and_remove(arguments: &[String]) {
 #[test]
 #[ignore = "not a test: the other process of the tests in this file"]
 fn the_other_process() {
-    be_the_other_process(&[("attach", attach), ("claim", claim), ("create and remove", create_and_remove)]);
+    be_the_other_process(&[
+        ("attach", attach),
+        ("claim", claim),
+        ("create and remove", create_and_remove),
+        ("fork meanwhile", fork_meanwhile),
+    ]);
 }

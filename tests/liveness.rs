@@ -313,6 +313,7 @@ fn hold(arguments: &[String]) {
     producer.try_push(7).expect("room");
     say("holding");
     let mut held = Some((ring, producer));
+    let mut spawned = Vec::new();
     while let Some(word) = listen() {
         match word.as_str() {
             "drop" => held = None,
@@ -320,9 +321,12 @@ fn hold(arguments: &[String]) {
             "fork and sleep" => {
                 // SAFETY: this process has one thread.
                 let pid = unsafe { libc::fork() };
-                while pid == 0 {
-                    // SAFETY: it takes nothing.
-                    unsafe { libc::pause() };
+                if pid == 0 {
+                    // Long enough, and not for ever when the test dies as well.
+                    // SAFETY: it takes a number.
+                    unsafe { libc::sleep(60) };
+                    // SAFETY: it takes a number, and runs nothing of the parent's.
+                    unsafe { libc::_exit(0) };
                 }
                 say(pid);
                 continue;
@@ -344,8 +348,10 @@ fn hold(arguments: &[String]) {
             "drop among others" => drop_among_others(&arguments[0], held.take()),
             "exec" => panic!("{}", command("hear", &[]).exec()),
             "spawn" => {
-                let process = command("hear", &[]).stdout(std::process::Stdio::null()).spawn().expect("it can be run");
+                let mut program = command("hear", &[]);
+                let process = program.stdout(std::process::Stdio::null()).spawn().expect("it can be run");
                 say(process.id());
+                spawned.push(process);
                 continue;
             }
             other => panic!("{other}"),

@@ -87,7 +87,8 @@ fn create_makes_a_name_open_finds_it_and_unlink_removes_it() {
 #[test]
 fn a_name_that_cannot_be_one_is_refused_by_every_operation_before_anything_is_touched() {
     let long = "x".repeat(251);
-    let bad: [(&[u8], fn(&InvalidName) -> bool); 11] = [
+    type IsRight = fn(&InvalidName) -> bool;
+    let bad: [(&[u8], IsRight); 11] = [
         (b"", |error| *error == InvalidName::Empty),
         (long.as_bytes(), |error| *error == InvalidName::TooLong { found: 251, expected: 250 }),
         (b"a/b", |error| matches!(error, InvalidName::NotAComponent { found } if found == "a/b")),
@@ -137,7 +138,7 @@ fn the_longest_name_and_the_oddest_ones_work() {
     let pid = std::process::id();
     let odd = format!("ringway-test-{pid}-");
     let longest = format!("{odd}{}", "y".repeat(250 - odd.len()));
-    for name in [longest.as_str(), &format!("{odd} \n%s"), &format!("{odd}übung"), &format!("..{odd}")] {
+    for name in [longest.as_str(), &format!("{odd} %s"), &format!("{odd}übung"), &format!("..{odd}")] {
         let _removed = Removed(name);
         let ring = Ring::open_or_create(name, &Options::new()).expect("a good name");
         assert_eq!(ring.name(), name);
@@ -170,7 +171,8 @@ fn sizes_that_no_ring_can_have_are_refused_and_leave_nothing() {
 
 #[test]
 fn a_name_that_is_something_else_s_is_refused_and_left_alone() {
-    let make: [(&str, fn(&Path)); 9] = [
+    type Make = fn(&Path);
+    let make: [(&str, Make); 9] = [
         ("0 bytes", |path| fs::write(path, b"").expect("made")),
         ("100 bytes", |path| fs::write(path, [7; 100]).expect("made")),
         ("begins with", |path| fs::write(path, [7; 10_000]).expect("made")),
@@ -292,7 +294,8 @@ fn a_ring_of_another_program_version_or_machine_is_refused_and_left_alone() {
     let name = Name::new();
     drop(Ring::create(&name, &Options::new()).expect("a new name"));
     let good = fs::read(name.path()).expect("a file");
-    let change: [(&str, fn(&mut Vec<u8>)); 8] = [
+    type Change = fn(&mut Vec<u8>);
+    let change: [(&str, Change); 8] = [
         ("its layout version is 2, expected 1", |bytes| set_field(bytes, "version", 2)),
         ("its kind is 9, expected 1", |bytes| set_field(bytes, "kind", 9)),
         ("0x04030201, expected 0x01020304", |bytes| set_field(bytes, "byte order", 0x0403_0201)),

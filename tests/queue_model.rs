@@ -16,7 +16,6 @@ enum Operation {
     PushSlice(usize),
     ReserveAndDrop,
     ReserveAndCommit,
-    ReserveAndForget,
     Pop,
     PopSlice(usize),
     PeekAndDrop,
@@ -37,7 +36,6 @@ fn operation(most: usize) -> impl Strategy<Value = Operation> {
         4 => (0..=most).prop_map(Operation::PushSlice),
         1 => Just(Operation::ReserveAndDrop),
         2 => Just(Operation::ReserveAndCommit),
-        1 => Just(Operation::ReserveAndForget),
         4 => Just(Operation::Pop),
         4 => (0..=most).prop_map(Operation::PopSlice),
         1 => Just(Operation::PeekAndDrop),
@@ -88,11 +86,10 @@ impl<T: Message + FromBytes + Clone + PartialEq + Debug> Pair<T> {
                 assert_eq!(producer.push_slice(&messages), Ok(length.min(room)));
                 messages.into_iter().take(room).for_each(|message| self.pushed(message));
             }
-            Operation::ReserveAndDrop | Operation::ReserveAndCommit | Operation::ReserveAndForget if room == 0 => {
+            Operation::ReserveAndDrop | Operation::ReserveAndCommit if room == 0 => {
                 assert_eq!(producer.reserve().err(), Some(ReserveError::Full));
             }
             Operation::ReserveAndDrop => producer.reserve().expect("room").write(message),
-            Operation::ReserveAndForget => std::mem::forget(producer.reserve().expect("room")),
             Operation::ReserveAndCommit => {
                 let mut reserved = producer.reserve().expect("room");
                 *reserved = message.clone();

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 pub mod bytes;
+pub mod damage;
 
 /// Long enough for anything that works, on a machine with other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(30);
