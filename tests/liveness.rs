@@ -348,8 +348,10 @@ fn hold(arguments: &[String]) {
             "drop among others" => drop_among_others(&arguments[0], held.take()),
             "exec" => panic!("{}", command("hear", &[]).exec()),
             "spawn" => {
-                let mut program = command("hear", &[]);
-                let process = program.stdout(std::process::Stdio::null()).spawn().expect("it can be run");
+                // NB: not a job of this file, which would read our words from the input that it shares with us.
+                let mut program = std::process::Command::new("sleep");
+                let quiet = std::process::Stdio::null;
+                let process = program.arg("1000").stdin(quiet()).stdout(quiet()).spawn().expect("it can be run");
                 say(process.id());
                 spawned.push(process);
                 continue;
