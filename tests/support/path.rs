@@ -19,6 +19,8 @@ const REPETITIONS: usize = 256;
 #[derive(Debug)]
 pub struct Path {
     legs: Vec<Leg>,
+    /// Legs that begin where no victim has been before: who comes there is on that leg.
+    landmarks: HashMap<u64, usize>,
     kill_points: usize,
 }
 
@@ -85,7 +87,9 @@ impl Path {
                 visits_before = visits.clone();
             }
         }
-        Path { legs, kill_points }
+        let first_visits = legs.iter().enumerate().filter(|(_, leg)| leg.visit == 1);
+        let landmarks = first_visits.map(|(index, leg)| (leg.address, index)).collect();
+        Path { legs, landmarks, kill_points }
     }
 
     /// Instructions from marker to marker; of one that is repeated very often, the first repetitions only.
@@ -112,12 +116,29 @@ impl Path {
                 return Arrival::Done;
             }
             let before = std::mem::replace(&mut address, victim.at());
-            visits_of_next += usize::from(address != before && next.is_some_and(|next| next.address == address));
+            if address == before {
+                continue;
+            }
+            visits_of_next += usize::from(next.is_some_and(|next| next.address == address));
             if next.is_some() && visits_of_next == leg.visits_of_next {
                 return Arrival::At(Point { leg: point.leg + 1, steps: 0 });
             }
+            // A victim that takes another way gets back on the path at the next landmark.
+            match self.landmarks.get(&address) {
+                Some(&later) if later > point.leg => return Arrival::At(Point { leg: later, steps: 0 }),
+                _ => {}
+            }
         }
         Arrival::At(point)
+    }
+
+    /// The beginning of the next leg, if there is one.
+    pub fn next_leg(&self, point: Point) -> Option<Point> {
+        (point.leg + 1 < self.legs.len()).then_some(Point { leg: point.leg + 1, steps: 0 })
+    }
+
+    pub fn instructions_between(&self, from: Point, to: Point) -> usize {
+        self.legs[to.leg].start + to.steps - (self.legs[from.leg].start + from.steps)
     }
 
     /// The point after `point`; or, with a stride above one, the beginning of a leg about that far away.

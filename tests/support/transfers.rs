@@ -44,8 +44,8 @@ impl How {
 #[derive(Debug)]
 pub struct Stage<T, End> {
     pub ring: Ring<T>,
-    /// One more attachment to it, where there is one.
-    pub other: Option<Ring<T>>,
+    /// More attachments to it. They do nothing.
+    pub attachments: Vec<Ring<T>>,
     pub survivor: End,
     /// What has been pushed, and what the survivor has popped.
     pub pushed: Vec<u64>,
@@ -156,7 +156,7 @@ impl<T: Numbered> Scene for Pushing<T> {
 
     fn set(&self) -> Self::Stage {
         let (ring, _, consumer, pushed) = set_up(&self.name, &self.state);
-        Stage { ring, other: None, survivor: consumer, pushed, got: Vec::new() }
+        Stage { ring, attachments: Vec::new(), survivor: consumer, pushed, got: Vec::new() }
     }
 
     fn before(&self, stage: &mut Self::Stage) {
@@ -259,7 +259,7 @@ impl<T: Numbered> Scene for Popping<T> {
 
     fn set(&self) -> Self::Stage {
         let (ring, producer, _, pushed) = set_up(&self.name, &self.state);
-        Stage { ring, other: None, survivor: producer, pushed, got: Vec::new() }
+        Stage { ring, attachments: Vec::new(), survivor: producer, pushed, got: Vec::new() }
     }
 
     fn meanwhile(&self, stage: &mut Self::Stage, pid: u32) -> Result<(), String> {
