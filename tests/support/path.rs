@@ -13,6 +13,9 @@ use std::collections::HashMap;
 /// Instructions that one more breakpoint is worth.
 const BREAKPOINT: usize = 2;
 
+/// How many instructions of the path a victim leaves out at most when it takes another way.
+const DETOUR: usize = 64;
+
 /// How many repetitions of one instruction, such as a `rep stosb` that clears a page, are kill points: the first ones.
 const REPETITIONS: usize = 256;
 
@@ -111,7 +114,7 @@ impl Path {
         }
         let next = self.legs.get(point.leg + 1);
         let (mut visits_of_next, mut address) = (0, victim.at());
-        for _ in 0..point.steps {
+        for steps in 0..point.steps {
             if victim.step() == Stop::Marker {
                 return Arrival::Done;
             }
@@ -123,9 +126,12 @@ impl Path {
             if next.is_some() && visits_of_next == leg.visits_of_next {
                 return Arrival::At(Point { leg: point.leg + 1, steps: 0 });
             }
-            // A victim that takes another way gets back on the path at the next landmark.
+            // A victim that takes another way gets back on the path at the next landmark. One far ahead is none: this
+            // victim comes there twice, the recorded one came there later.
             match self.landmarks.get(&address) {
-                Some(&later) if later > point.leg => return Arrival::At(Point { leg: later, steps: 0 }),
+                Some(&later) if later > point.leg && self.legs[later].start <= leg.start + steps + DETOUR => {
+                    return Arrival::At(Point { leg: later, steps: 0 });
+                }
                 _ => {}
             }
         }
