@@ -3,7 +3,7 @@
 use super::board::board;
 use super::names;
 use super::path::{Arrival, Path, Point};
-use super::victim::{Breeder, Stop, Victim};
+use super::victim::{Breeder, Stop, Victim, end_orphan};
 use std::time::Instant;
 
 /// Something that is to be survived: an operation of a victim, in one state of a ring.
@@ -164,6 +164,7 @@ fn meet<S: Scene>(
     assert!(returned || arrival != Arrival::Done, "the second marker lies behind the operation");
     victim.kill();
     let verdict = scene.judge(stage, End { fate, returned, pid });
+    end_orphan();
     names::remove_leftovers();
     verdict
 }
