@@ -23,8 +23,8 @@ pub(crate) struct Roles {
     pub(crate) consumer: AtomicU64,
 }
 
-/// One attached process. Who is alive is decided by a lock byte in the kernel, by `generation`, and, when a name is to be
-/// removed, by `attached`; everything else is for people to read.
+/// One attached process. Everything in it but `generation` is for people to read: who is alive is decided by a lock
+/// byte in the kernel.
 #[repr(C)]
 pub(crate) struct RecordWords {
     /// Counts the processes that have used this record, so that a word which names an earlier one cannot be mistaken.

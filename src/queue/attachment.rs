@@ -6,12 +6,13 @@ use crate::layout::control::Holder;
 use crate::layout::geometry::{CellShape, Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
 use crate::layout::parts::Parts;
-use crate::registry::{self, Gate, Registration};
+use crate::registry::{self, Registration};
 use crate::segment::name::Name;
 use crate::segment::posix::Segment;
 use crate::sys::lock::Lock;
 use crate::sys::process;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// How long we wait for what takes others microseconds, unless they are stopped: a name that is being replaced, a
@@ -25,7 +26,7 @@ pub(super) struct Attachment {
     /// The process that this belongs to. A forked child has no part in it.
     process: u32,
     /// Set while we leave. NB: the last field, so that the gate is given up after the registration.
-    gate: Option<Gate>,
+    gate: Option<OwnedFd>,
 }
 
 impl Attachment {
@@ -105,16 +106,16 @@ impl Attachment {
             }
         };
         let gate = segment.reopen().map_err(system("opening it once more"))?;
-        let Some(gate) = Gate::open(gate, Lock::Shared, PATIENCE).map_err(system("locking it"))? else {
+        if !registry::open_gate(&gate, Lock::Shared, PATIENCE).map_err(system("locking it"))? {
             return Err(timeout(name, "a process that is leaving it holds its gate, and may be stopped"));
-        };
+        }
         // Nobody leaves as the last one now. Has somebody done so before?
         if !segment.is_current() {
             return Err(OpenError::NotFound { name: name.into() });
         }
         let registration =
             Registration::new(segment.parts().records(), || segment.reopen()).map_err(system("attaching to it"))?;
-        drop(gate);
+        registry::close_gate(&gate).map_err(system("unlocking it"))?;
         let Some(registration) = registration else {
             let limit = segment.parts().geometry().processes;
             return Err(OpenError::TooManyProcesses { name: name.into(), limit });
@@ -152,14 +153,15 @@ impl Attachment {
 
     /// Removes the name if nobody else is attached and alive. The gate is held until our own record is given up, so
     /// that of two processes that leave at the same time one sees that it is the last.
-    fn leave_as_last(&self) -> Option<Gate> {
+    fn leave_as_last(&self) -> Option<OwnedFd> {
         let description = self.segment.reopen().ok()?; // fails when the name is gone: nothing to remove
-        // If not: somebody is stopped while attaching or leaving; the name stays for the next one to remove.
-        let gate = Gate::open(description, Lock::Exclusive, PATIENCE).ok()??;
-        if !self.registration.is_anybody_else_alive(self.parts().records(), &gate) {
+        if !registry::open_gate(&description, Lock::Exclusive, PATIENCE).ok()? {
+            return None; // somebody is stopped while attaching or leaving; the name stays for the next one to remove
+        }
+        if !self.registration.is_anybody_else_alive(self.parts().records(), &description) {
             self.segment.unlink();
         }
-        Some(gate)
+        Some(description)
     }
 }
 

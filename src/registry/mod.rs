@@ -24,7 +24,7 @@ use crate::sys::mapping::Mapping;
 use crate::sys::process::Identity;
 use core::sync::atomic::Ordering;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The bytes that are locked lie far behind the end of any segment; a lock needs no byte to exist.
@@ -60,9 +60,6 @@ impl Registration {
             // A child that is forked while the descriptor is open, or before the mapping is marked, keeps the lock. Then
             // we take another: the one that leaked is of no generation that anybody will ask for.
             let watch = Watch::start();
-            if let Some(leaked) = &last {
-                Registration::leave(leaked, records);
-            }
             last = Registration::take(records, &open()?)?;
             if !watch.saw_fork() {
                 break;
@@ -106,15 +103,10 @@ impl Registration {
         records[self.record].attached.store(0, Ordering::SeqCst);
     }
 
-    /// Whether anybody but us is attached and alive. Doubt is a yes. Ask while nobody can attach: see [`Gate`].
-    ///
-    /// NB: the lock alone does not tell. A child that was forked while we attached has it too: for good, or until its
-    /// exec. So a record that was left in an orderly way is nobody's, locked or not.
+    /// Whether anybody but us is attached and alive. Doubt is a yes.
     pub(crate) fn is_anybody_else_alive(&self, records: &[Record], file: impl AsFd) -> bool {
-        let is_locked = |record| lock::is_locked(&file, record_byte(record), 1).unwrap_or(true);
-        records.iter().enumerate().any(|(record, words)| {
-            record != self.record && words.attached.load(Ordering::SeqCst) != 0 && is_locked(record)
-        })
+        let locked = |from: u64, to: u64| from < to && lock::is_locked(&file, from, to - from).unwrap_or(true);
+        locked(LOCKS, record_byte(self.record)) || locked(record_byte(self.record + 1), record_byte(records.len()))
     }
 }
 
@@ -137,37 +129,23 @@ pub(crate) fn pid_of(records: &[Record], record: usize, generation: u32) -> u32 
     if words.generation.load(Ordering::SeqCst) as u32 == generation { pid } else { 0 }
 }
 
-/// The gate, held until this is dropped: shared to attach, exclusively to leave as the last.
-#[derive(Debug)]
-pub(crate) struct Gate(OwnedFd);
-
-impl Gate {
-    /// Waits for the gate, on a description that nothing else refers to. Says `None` when that takes longer than
-    /// `patience`.
-    pub(crate) fn open(description: OwnedFd, how: Lock, patience: Duration) -> io::Result<Option<Gate>> {
-        let deadline = Instant::now() + patience;
-        loop {
-            if lock::try_lock(&description, how, GATE, 1)? {
-                return Ok(Some(Gate(description)));
-            }
-            if Instant::now() >= deadline {
-                return Ok(None);
-            }
-            // Whoever holds it needs microseconds, unless it is stopped.
-            std::thread::sleep(Duration::from_micros(50));
+/// Goes through the gate: shared to attach, exclusively to leave as the last. Says `false` when that takes longer than
+/// `patience`. The gate is given up with [`close_gate`], or with the description.
+pub(crate) fn open_gate(description: impl AsFd, how: Lock, patience: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if lock::try_lock(&description, how, GATE, 1)? {
+            return Ok(true);
         }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        // Whoever holds it needs microseconds, unless it is stopped.
+        std::thread::sleep(Duration::from_micros(50));
     }
 }
 
-impl AsFd for Gate {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        // NB: to close it is not enough. A child that was forked meanwhile has the description too.
-        let _ = lock::unlock(&self.0, GATE, 1);
-    }
+/// Gives up the gate.
+pub(crate) fn close_gate(description: impl AsFd) -> io::Result<()> {
+    lock::unlock(description, GATE, 1)
 }
