@@ -35,6 +35,9 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("ringway stands on open file description locks and renameat2, which only Linux has");
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("ringway needs 64-bit addresses: positions and file offsets are 64-bit numbers");
+
 mod error;
 mod layout;
 mod message;

@@ -14,7 +14,7 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 /// pattern is valid, is received without any check and may be lent in place ([`peek`](crate::spsc::Consumer::peek)).
 ///
 /// Both processes must have compiled the same layout: give the type `#[repr(C)]`. Its size is 1 byte to 2^31 bytes and
-/// its alignment at most 64 bytes; a ring of any other type does not compile.
+/// its alignment at most 64 bytes, and it has no `Drop`; a ring of any other type does not compile.
 ///
 /// ```
 /// use ringway::zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};

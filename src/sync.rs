@@ -3,7 +3,7 @@
 //! Everything an algorithm shares between threads goes through this module, so that the very code that is released is
 //! the code that loom explores. It knows nothing of rings.
 
-pub(crate) use core::sync::atomic::Ordering;
+pub(crate) use core::sync::atomic::{Ordering, compiler_fence};
 
 #[cfg(not(ringway_loom))]
 pub(crate) use core::sync::atomic::AtomicU64;

@@ -270,12 +270,13 @@ fn who_uses_the_record_of_a_dead_holder_is_not_taken_for_it() {
     let (name, ring) = ring_for(2);
     let consumer = ring.consumer().expect("free");
     let mut dead = holder_of(&name);
+    let pid = dead.pid();
     dead.kill();
     // The only free record is the dead one's.
     let mut living = Child::start("attach", &[name.as_str()]);
     living.expect("attached");
     assert!(Ring::open(&name).is_err(), "all records are in use");
-    assert_eq!(consumer.peer(), Peer::Dead { pid: 0 }, "the living is not called dead");
+    assert_eq!(consumer.peer(), Peer::Dead { pid }, "the living is not called dead");
     drop(consumer);
     can_be_taken_over(&ring);
 }

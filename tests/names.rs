@@ -88,12 +88,13 @@ fn create_makes_a_name_open_finds_it_and_unlink_removes_it() {
 fn a_name_that_cannot_be_one_is_refused_by_every_operation_before_anything_is_touched() {
     let long = "x".repeat(251);
     type IsRight = fn(&InvalidName) -> bool;
-    let bad: [(&[u8], IsRight); 11] = [
+    let bad: [(&[u8], IsRight); 12] = [
         (b"", |error| *error == InvalidName::Empty),
         (long.as_bytes(), |error| *error == InvalidName::TooLong { found: 251, expected: 250 }),
         (b"a/b", |error| matches!(error, InvalidName::NotAComponent { found } if found == "a/b")),
         (b"/a", |error| matches!(error, InvalidName::NotAComponent { .. })),
         (b"../a", |error| matches!(error, InvalidName::NotAComponent { .. })),
+        (b"a\nb", |error| matches!(error, InvalidName::NotAComponent { .. })),
         (b"a\0b", |error| matches!(error, InvalidName::NotAComponent { .. })),
         (b".", |error| matches!(error, InvalidName::NotAComponent { .. })),
         (b"..", |error| matches!(error, InvalidName::NotAComponent { .. })),
@@ -138,7 +139,7 @@ fn the_longest_name_and_the_oddest_ones_work() {
     let pid = std::process::id();
     let odd = format!("ringway-test-{pid}-");
     let longest = format!("{odd}{}", "y".repeat(250 - odd.len()));
-    for name in [longest.as_str(), &format!("{odd} \n%s"), &format!("{odd}übung"), &format!("..{odd}")] {
+    for name in [longest.as_str(), &format!("{odd} %s"), &format!("{odd}übung"), &format!("..{odd}")] {
         let _removed = Removed(name);
         let ring = Ring::open_or_create(name, &Options::new()).expect("a good name");
         assert_eq!(ring.name(), name);
@@ -295,11 +296,10 @@ fn a_ring_of_another_program_version_or_machine_is_refused_and_left_alone() {
     drop(Ring::create(&name, &Options::new()).expect("a new name"));
     let good = fs::read(name.path()).expect("a file");
     type Change = fn(&mut Vec<u8>);
-    let change: [(&str, Change); 9] = [
+    let change: [(&str, Change); 8] = [
         ("its layout version is 2, expected 1", |bytes| set_field(bytes, "version", 2)),
         ("its kind is 9, expected 1", |bytes| set_field(bytes, "kind", 9)),
         ("0x04030201, expected 0x01020304", |bytes| set_field(bytes, "byte order", 0x0403_0201)),
-        ("before this machine was started", |bytes| set_field(bytes, "boot id", 77)),
         ("its number of cells is 1, expected 148", |bytes| set_field(bytes, "cells", 1)),
         ("the checksum of its header is 0x0000000000000001", |bytes| set_word(bytes, 504, 1)),
         ("bytes long, expected", |bytes| bytes.truncate(bytes.len() - 1)),
@@ -327,7 +327,7 @@ fn only_we_may_open_a_ring_unless_the_mode_says_otherwise_whatever_the_umask() {
             let name = Name::new();
             child.order(&format!("{} {umask} {}", name.as_str(), mode.unwrap_or(0o1_000_000)));
             let found = name.path().metadata().expect("it was created").permissions().mode() & 0o7777;
-            assert_eq!(found, mode.unwrap_or(0o600) & 0o777, "mode {mode:?}, umask {umask:o}");
+            assert_eq!(found, mode.unwrap_or(0o600) & 0o777 | 0o600, "mode {mode:?}, umask {umask:o}");
         }
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum InvalidName {
     /// The name has no characters.
-    #[error("the name of a ring is empty; expected 1 to 255 bytes, such as \"ticks\"")]
+    #[error("the name of a ring is empty; expected 1 to 250 bytes, such as \"ticks\"")]
     Empty,
     /// The name does not fit into a file name.
     #[error("the name of a ring is {found} bytes long; expected at most {expected}")]
@@ -18,8 +18,9 @@ pub enum InvalidName {
         /// The most that a file name holds, in bytes.
         expected: usize,
     },
-    /// The name is not one component of a path: it has a `/` or a NUL, or it is `.` or `..`.
-    #[error("`{found}` cannot name a ring; expected one path component: no `/`, no NUL, neither `.` nor `..`")]
+    /// The name is not one component of a path, or could not be shown: it has a `/` or a control character, or it is `.`
+    /// or `..`.
+    #[error("{found:?} cannot name a ring; expected one path component: no `/`, no control character, not `.` or `..`")]
     NotAComponent {
         /// The name.
         found: String,
@@ -156,13 +157,13 @@ pub enum HeaderError {
         /// The size that the header states, in bytes.
         expected: u64,
     },
-    /// Left over from before the machine was started.
-    #[error("it was made before this machine was started (boot {found:032x}, now {expected:032x}): remove it")]
-    Boot {
-        /// The boot id in the segment.
-        found: u128,
-        /// The boot id of the running system.
-        expected: u128,
+    /// The file has holes: not all of its memory is reserved.
+    #[error("only {found} of its {expected} bytes have memory behind them: it is a sparse copy; remove it")]
+    Sparse {
+        /// Bytes that the file system has set aside.
+        found: u64,
+        /// The size of the segment in bytes.
+        expected: u64,
     },
 }
 
@@ -265,7 +266,7 @@ pub enum OpenError {
         /// The user id that we expect: our own, or the one of `Options::owner`.
         expected: u32,
     },
-    /// It belongs to us and may be written by users that were not asked for.
+    /// Its mode does not let us read and write it.
     #[error("no permission to read and write ring `{name}`; ask its owner for a wider `Options::mode`")]
     Permission {
         /// The name of the ring.

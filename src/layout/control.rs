@@ -23,8 +23,8 @@ pub(crate) struct Roles {
     pub(crate) consumer: AtomicU64,
 }
 
-/// One attached process. Everything in it but `generation` is for people to read: who is alive is decided by a lock
-/// byte in the kernel.
+/// One attached process. Who is alive is decided by a lock byte in the kernel, by `generation`, and, when a name is to be
+/// removed, by `attached`; everything else is for people to read.
 #[repr(C)]
 pub(crate) struct RecordWords {
     /// Counts the processes that have used this record, so that a word which names an earlier one cannot be mistaken.
@@ -42,19 +42,32 @@ pub(crate) struct RecordWords {
 
 pub(crate) type Record = CachePadded<RecordWords>;
 
-/// Who holds a role: `generation:32 | unused:14 | unclean:1 | used:1 | record + 1:16`. All zero: nobody ever did.
+/// Who holds a role: `generation:24 | pid:24 | unclean:1 | used:1 | record + 1:14`. All zero: nobody ever did.
+///
+/// The pid is for people, so that they are told of the very process that took the role, whoever has its record by now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Holder(u64);
 
 impl Holder {
-    const RECORD: u64 = 0xffff;
-    const USED: u64 = 1 << 16;
-    const UNCLEAN: u64 = 1 << 17;
-    const GENERATION_SHIFT: u32 = 32;
+    const RECORD: u64 = (1 << 14) - 1;
+    const USED: u64 = 1 << 14;
+    const UNCLEAN: u64 = 1 << 15;
+    const PID_SHIFT: u32 = 16;
+    const GENERATION_SHIFT: u32 = 40;
+    /// A pid has at most 22 bits on Linux. A generation that wraps around would meet its own number again only if one
+    /// record were used 2^24 times while a dead process's word stays unclaimed.
+    const LOW_24: u32 = (1 << 24) - 1;
 
-    /// Held by the process of this record and generation.
-    pub(crate) const fn of(record: usize, generation: u32) -> Holder {
-        Holder((generation as u64) << Self::GENERATION_SHIFT | Self::USED | (record as u64 + 1))
+    /// Held by the process of this record and generation, with this pid.
+    pub(crate) const fn of(record: usize, generation: u32, pid: u32) -> Holder {
+        let generation = Self::generation(generation as u64) as u64;
+        let pid = (pid & Self::LOW_24) as u64;
+        Holder(generation << Self::GENERATION_SHIFT | pid << Self::PID_SHIFT | Self::USED | (record as u64 + 1))
+    }
+
+    /// What a holder's word keeps of a record's generation.
+    pub(crate) const fn generation(of_record: u64) -> u32 {
+        of_record as u32 & Self::LOW_24
     }
 
     /// Given up. `clean` says that the holder left nothing half-done.
@@ -76,6 +89,11 @@ impl Holder {
             0 => None,
             n => Some((n as usize - 1, (self.0 >> Self::GENERATION_SHIFT) as u32)),
         }
+    }
+
+    /// The pid of whoever holds the role, as it calls itself.
+    pub(crate) const fn pid(self) -> u32 {
+        (self.0 >> Self::PID_SHIFT) as u32 & Self::LOW_24
     }
 
     /// Whether somebody has held the role at some time.
@@ -103,8 +121,9 @@ mod tests {
 
     #[test]
     fn a_holder_word_gives_back_what_was_put_in() {
-        let holder = Holder::from_word(Holder::of(8_190, u32::MAX).word());
-        assert_eq!(holder.held_by(), Some((8_190, u32::MAX)));
+        let holder = Holder::from_word(Holder::of(8_190, u32::MAX, 4_194_303).word());
+        assert_eq!(holder.held_by(), Some((8_190, Holder::generation(u64::MAX))));
+        assert_eq!(holder.pid(), 4_194_303);
         assert!(holder.is_used() && holder.needs_repair());
         assert_eq!(Holder::left(true).held_by(), None);
         assert!(Holder::left(true).is_used() && !Holder::left(true).needs_repair());

@@ -2,7 +2,7 @@
 
 use super::control::{Control, Record};
 use super::header::Header;
-use core::mem::size_of;
+use core::mem::{needs_drop, size_of};
 
 /// Bytes of a cache line, the unit in which cores exchange memory.
 pub(crate) const LINE: usize = 64;
@@ -36,6 +36,7 @@ impl CellShape {
             assert!(size_of::<T>() > 0, "a message must have a size: a type of zero bytes cannot travel in a ring");
             assert!(align_of::<T>() <= MAX_ALIGN, "a message can be aligned to at most 64 bytes, the start of a cell");
             assert!(size_of::<T>() <= MAX_ITEM, "a message can have at most 2^31 bytes");
+            assert!(!needs_drop::<T>(), "a message is bytes: nobody would know when to drop it");
         }
         CellShape::new(size_of::<T>(), align_of::<T>())
     }

@@ -51,7 +51,8 @@ pub(crate) struct Header {
     records_offset: u64,
     cells_offset: u64,
     total_size: u64,
-    /// Which boot of the machine it was made in; zero where the system does not say.
+    /// Which boot of the machine it was made in; zero where the system does not say. For people: it is not checked, as
+    /// containers that share a folder may have boot ids of their own.
     boot_id: [u8; 16],
     /// When it was created, in nanoseconds since 1970. For people.
     created_at: u64,
@@ -116,7 +117,6 @@ pub(crate) struct Expected {
     pub(crate) shape: CellShape,
     pub(crate) schema: Schema,
     pub(crate) capacity: Option<usize>,
-    pub(crate) boot_id: [u8; 16],
 }
 
 impl Header {
@@ -213,13 +213,6 @@ impl Header {
                 expected: expected.schema.tag,
                 found_type: text(&self.type_name),
                 expected_type: text(&expected.schema.type_name),
-            });
-        }
-        let unknown = [0; 16];
-        if self.boot_id != expected.boot_id && self.boot_id != unknown && expected.boot_id != unknown {
-            return Err(HeaderError::Boot {
-                found: u128::from_be_bytes(self.boot_id),
-                expected: u128::from_be_bytes(expected.boot_id),
             });
         }
         Ok(())

@@ -1,32 +1,36 @@
 //! One process's attachment to one segment: its mapping and its process record, and who removes the name in the end.
 
 use super::options::Options;
-use crate::error::{CreateError, OpenError};
+use crate::error::{CreateError, OpenError, UnlinkError};
 use crate::layout::control::Holder;
 use crate::layout::geometry::{CellShape, Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
 use crate::layout::parts::Parts;
-use crate::registry::{self, Registration};
+use crate::registry::{self, Gate, Registration};
 use crate::segment::name::Name;
-use crate::segment::posix::Segment;
+use crate::segment::posix::{self, Segment};
+use crate::sys::fork::Incarnation;
 use crate::sys::lock::Lock;
 use crate::sys::process;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long we wait for what takes others microseconds, unless they are stopped: a name that is being replaced, a
 /// process that is leaving.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long `open_or_create` waits for memory to come back from others who are creating the same ring.
+const SPACE_PATIENCE: Duration = Duration::from_millis(200);
+
 #[derive(Debug)]
 pub(super) struct Attachment {
-    registration: Registration,
+    /// There until drop.
+    registration: Option<Registration>,
     segment: Segment,
+    holder: Holder,
     /// The process that this belongs to. A forked child has no part in it.
-    process: u32,
-    /// Set while we leave. NB: the last field, so that the gate is given up after the registration.
-    gate: Option<OwnedFd>,
+    process: Incarnation,
 }
 
 impl Attachment {
@@ -71,18 +75,22 @@ impl Attachment {
 
     /// Opens the ring, or creates it, whichever is possible.
     pub(super) fn open_or_create<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, OpenError> {
-        let deadline = Instant::now() + PATIENCE;
+        let start = Instant::now();
         loop {
             match Attachment::try_open::<T>(kind, name, options) {
                 Err(OpenError::NotFound { .. }) => {}
                 result => return result,
             }
             match Attachment::create::<T>(kind, name, options) {
+                Err(CreateError::AlreadyExists { .. }) if start.elapsed() >= PATIENCE => {
+                    return Err(timeout(name, "the name kept appearing and disappearing"));
+                }
                 Err(CreateError::AlreadyExists { .. }) => {}
+                // What is missing may be what others have taken who are creating the same ring at this moment.
+                Err(CreateError::NoSpace { .. }) if start.elapsed() < SPACE_PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(1 + u64::from(process::pid() % 8)));
+                }
                 result => return result.map_err(OpenError::Create),
-            }
-            if Instant::now() >= deadline {
-                return Err(timeout(name, "the name kept appearing and disappearing"));
             }
         }
     }
@@ -93,29 +101,20 @@ impl Attachment {
             shape: CellShape::of::<T>(),
             schema: Schema::of::<T>(options.schema),
             capacity: options.capacity,
-            boot_id: process::boot_id(),
         };
         let owner = options.owner.unwrap_or_else(|| rustix::process::geteuid().as_raw());
         let segment = Segment::open(name.clone(), &expected, owner)?;
-        let system = |doing| {
-            let name = String::from(name);
-            move |source: io::Error| match source.kind() {
-                // The name went to another file, or to none, while we were attaching.
-                io::ErrorKind::NotFound => OpenError::NotFound { name },
-                _ => OpenError::System { name, doing, source },
-            }
-        };
-        let gate = segment.reopen().map_err(system("opening it once more"))?;
-        if !registry::open_gate(&gate, Lock::Shared, PATIENCE).map_err(system("locking it"))? {
+        let gate = segment.reopen().map_err(system_error(name, "opening it once more"))?;
+        let gate = Gate::pass(gate.as_fd(), Lock::Shared, PATIENCE).map_err(system_error(name, "locking it"))?;
+        let Some(_nobody_leaves_as_the_last) = gate else {
             return Err(timeout(name, "a process that is leaving it holds its gate, and may be stopped"));
-        }
-        // Nobody leaves as the last one now. Has somebody done so before?
+        };
+        // Has somebody left as the last one before?
         if !segment.is_current() {
             return Err(OpenError::NotFound { name: name.into() });
         }
-        let registration =
-            Registration::new(segment.parts().records(), || segment.reopen()).map_err(system("attaching to it"))?;
-        registry::close_gate(&gate).map_err(system("unlocking it"))?;
+        let registration = Registration::new(segment.parts().records(), || segment.reopen())
+            .map_err(system_error(name, "attaching to it"))?;
         let Some(registration) = registration else {
             let limit = segment.parts().geometry().processes;
             return Err(OpenError::TooManyProcesses { name: name.into(), limit });
@@ -124,7 +123,8 @@ impl Attachment {
     }
 
     fn of(segment: Segment, registration: Registration) -> Attachment {
-        Attachment { registration, segment, process: process::pid(), gate: None }
+        let holder = registration.holder();
+        Attachment { registration: Some(registration), segment, holder, process: Incarnation::current() }
     }
 
     pub(super) fn parts(&self) -> &Parts {
@@ -133,12 +133,12 @@ impl Attachment {
 
     /// The word by which others know us.
     pub(super) fn holder(&self) -> Holder {
-        self.registration.holder()
+        self.holder
     }
 
     /// Whether we are a forked child that has got hold of its parent's attachment, whose memory it does not have.
     pub(super) fn is_inherited(&self) -> bool {
-        process::pid() != self.process
+        Incarnation::current() != self.process
     }
 
     /// Whether the process of that record and generation is alive. Doubt is a yes.
@@ -147,33 +147,52 @@ impl Attachment {
         self.segment.with_file(|file| registry::is_alive(records, file, record, generation)).unwrap_or(true)
     }
 
-    pub(super) fn pid_of(&self, record: usize, generation: u32) -> u32 {
-        registry::pid_of(self.parts().records(), record, generation)
-    }
-
-    /// Removes the name if nobody else is attached and alive. The gate is held until our own record is given up, so
+    /// Gives up our record, and the name as well if nobody else is attached and alive. The gate is held meanwhile, so
     /// that of two processes that leave at the same time one sees that it is the last.
-    fn leave_as_last(&self) -> Option<OwnedFd> {
-        let description = self.segment.reopen().ok()?; // fails when the name is gone: nothing to remove
-        if !registry::open_gate(&description, Lock::Exclusive, PATIENCE).ok()? {
-            return None; // somebody is stopped while attaching or leaving; the name stays for the next one to remove
-        }
-        if !self.registration.is_anybody_else_alive(self.parts().records(), &description) {
+    fn leave_through_the_gate(&self, registration: Registration, file: BorrowedFd<'_>) {
+        let records = self.parts().records();
+        // When somebody is stopped while attaching or leaving, the name stays for the next one to remove.
+        let gate = Gate::pass(file, Lock::Exclusive, PATIENCE).unwrap_or(None);
+        if gate.is_some() && !registration.is_anybody_else_alive(records, file) {
             self.segment.unlink();
         }
-        Some(description)
+        registration.leave(records);
+        drop(registration);
+        drop(gate);
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
+        let Some(registration) = self.registration.take() else { return };
         if self.is_inherited() {
-            return;
+            return; // its memory is our parent's, and so are its locks
         }
+        let mut registration = Some(registration);
         if self.segment.lifetime() == Lifetime::LastDetach {
-            self.gate = self.leave_as_last();
+            self.segment.with_file(|file| registration.take().map(|ours| self.leave_through_the_gate(ours, file)));
         }
-        self.registration.leave(self.parts().records());
+        if let Some(registration) = registration {
+            registration.leave(self.parts().records());
+        }
+    }
+}
+
+/// Removes the name of a ring of any type. What is no ring is left alone.
+pub(super) fn unlink(name: &Name) -> Result<(), UnlinkError> {
+    let found = posix::Named::find(name)?;
+    // Whoever takes a name away holds the gate of what it names, so that nobody takes it from a newer ring. Without
+    // permission to write, or past somebody who is stopped in there, we go without.
+    let _gate = Gate::pass(found.file(), Lock::Exclusive, PATIENCE).unwrap_or(None);
+    found.unlink()
+}
+
+fn system_error(name: &Name, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {
+    let name = String::from(name);
+    move |source| match source.kind() {
+        // The name went to another file, or to none, while we were attaching.
+        io::ErrorKind::NotFound => OpenError::NotFound { name },
+        _ => OpenError::System { name, doing, source },
     }
 }
 

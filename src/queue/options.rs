@@ -59,9 +59,12 @@ impl Options {
     }
 
     /// Who may open the ring, as the permission bits of its file: 0600 by default, only us. The process's umask does not
-    /// matter. Whoever may write to the file can put anything into the ring.
+    /// matter, and we ourselves always may read and write.
+    ///
+    /// Whoever may write to the file can put anything into the ring, or truncate it, which stops its processes with
+    /// `SIGBUS`. Who may only read it can still lock it, and so keep others from attaching.
     pub fn mode(mut self, permissions: u32) -> Options {
-        self.mode = permissions & 0o777;
+        self.mode = permissions & 0o777 | 0o600;
         self
     }
 
@@ -88,7 +91,8 @@ impl Options {
         self
     }
 
-    /// How long to wait for the name of a ring to appear when it is opened. Not at all by default.
+    /// How long to wait for the name of a ring to appear when it is opened. Not at all by default. (Opening may take a
+    /// second beyond that when a process is stopped in the middle of leaving.)
     pub fn timeout(mut self, patience: Duration) -> Options {
         self.timeout = patience;
         self

@@ -20,7 +20,7 @@ pub enum Peer {
     Left,
     /// Its last holder died. The role can be claimed.
     Dead {
-        /// The process, as it called itself; 0 when another process has got its record since.
+        /// The process, as it called itself.
         pid: u32,
     },
 }
@@ -38,7 +38,7 @@ impl Attachment {
         let holder = role::holder(self.role_word(role));
         match holder.held_by() {
             Some((record, generation)) => {
-                let pid = self.pid_of(record, generation);
+                let pid = holder.pid();
                 if self.is_alive(record, generation) { Peer::Alive { pid } } else { Peer::Dead { pid } }
             }
             None if holder.is_used() => Peer::Left,
@@ -82,8 +82,7 @@ impl Claim {
                 Ok(Claim { held, repair })
             }
             Err(role::Taken { by }) => {
-                let pid = by.held_by().map_or(0, |(record, generation)| attachment.pid_of(record, generation));
-                Err(ClaimError::RoleTaken { ring: (&**attachment.parts().name()).into(), role, pid })
+                Err(ClaimError::RoleTaken { ring: (&**attachment.parts().name()).into(), role, pid: by.pid() })
             }
         }
     }

@@ -5,8 +5,10 @@
 //! A process that attaches takes a *process record* and holds a lock byte of it in the kernel, in a way that nothing but
 //! its end, its exec or its detaching gives up: it locks through an open file description of its own, maps one page of
 //! it that nobody can access, and closes the descriptor. The mapping now holds the only reference. It survives
-//! `closefrom`; fork does not inherit it; exec and `SIGKILL` drop it within milliseconds. It belongs to the inode, so pid
-//! reuse and pid namespaces do not matter. When the byte is free, every store of the dead process is done.
+//! `closefrom`; fork does not inherit it (and has to wait while we set it up); exec and `SIGKILL` drop it. It belongs to
+//! the inode, so pid reuse and pid namespaces do not matter. When the byte is free, every store of the dead process is
+//! done. The kernel drops it when it has taken the process down: a millisecond or two after a `SIGKILL`, longer for a
+//! process with gigabytes of memory of its own, or one that dumps a core.
 //!
 //! Each record has two bytes. *Record* is held by who uses the record, *alive* is taken only after the record's
 //! generation was counted up, so that whoever finds a word of generation `g` and asks for *alive* is never told of a
@@ -18,13 +20,13 @@
 pub(crate) mod role;
 
 use crate::layout::control::{Holder, Record};
-use crate::sys::fork::Watch;
+use crate::sys::fork;
 use crate::sys::lock::{self, Lock};
 use crate::sys::mapping::Mapping;
 use crate::sys::process::Identity;
 use core::sync::atomic::Ordering;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The bytes that are locked lie far behind the end of any segment; a lock needs no byte to exist.
@@ -43,7 +45,7 @@ const fn alive_byte(record: usize) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Registration {
     record: usize,
-    generation: u32,
+    holder: Holder,
     /// Holds the lock bytes. Its memory cannot be accessed.
     _anchor: Mapping,
 }
@@ -53,24 +55,11 @@ impl Registration {
     ///
     /// `open` opens the segment's file with a description of its own.
     pub(crate) fn new(records: &[Record], open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Option<Registration>> {
-        /// A program that forks all the time gets a registration all the same, in the end.
-        const TRIES: usize = 100;
-        let mut last = None;
-        for _ in 0..TRIES {
-            // A child that is forked while the descriptor is open, or before the mapping is marked, keeps the lock. Then
-            // we take another: the one that leaked is of no generation that anybody will ask for.
-            let watch = Watch::start();
-            last = Registration::take(records, &open()?)?;
-            if !watch.saw_fork() {
-                break;
-            }
-        }
-        Ok(last)
-    }
-
-    fn take(records: &[Record], description: &OwnedFd) -> io::Result<Option<Registration>> {
+        // A child that is forked while the descriptor is open, or before the mapping is marked, would keep the lock.
+        let _until_anchored = fork::forbid();
+        let description = open()?;
         for (record, words) in records.iter().enumerate() {
-            if !lock::try_lock(description, Lock::Exclusive, record_byte(record), 1)? {
+            if !lock::try_lock(&description, Lock::Exclusive, record_byte(record), 1)? {
                 continue;
             }
             // Counted up before *alive* is taken; the system calls order the two. A word that somebody scribbled on
@@ -83,19 +72,21 @@ impl Registration {
             words.pid_namespace.store(me.pid_namespace, Ordering::SeqCst);
             words.attached_at.store(crate::sys::process::now(), Ordering::SeqCst);
             words.attached.store(1, Ordering::SeqCst);
-            if !lock::try_lock(description, Lock::Exclusive, alive_byte(record), 1)? {
+            if !lock::try_lock(&description, Lock::Exclusive, alive_byte(record), 1)? {
                 // Nobody who keeps to the protocol holds the one without the other.
+                lock::unlock(&description, record_byte(record), 1)?;
                 continue;
             }
-            let anchor = Mapping::anchor(description)?;
-            return Ok(Some(Registration { record, generation: generation as u32, _anchor: anchor }));
+            let anchor = Mapping::anchor(&description)?;
+            let holder = Holder::of(record, Holder::generation(generation), me.pid);
+            return Ok(Some(Registration { record, holder, _anchor: anchor }));
         }
         Ok(None)
     }
 
     /// The word by which others know us.
     pub(crate) fn holder(&self) -> Holder {
-        Holder::of(self.record, self.generation)
+        self.holder
     }
 
     /// Says that we leave in an orderly way. The lock bytes go when this is dropped.
@@ -103,10 +94,21 @@ impl Registration {
         records[self.record].attached.store(0, Ordering::SeqCst);
     }
 
-    /// Whether anybody but us is attached and alive. Doubt is a yes.
+    /// Whether anybody but us is attached and alive. Doubt is a yes. To be asked while the gate is held exclusively, so
+    /// that nobody is half attached.
     pub(crate) fn is_anybody_else_alive(&self, records: &[Record], file: impl AsFd) -> bool {
-        let locked = |from: u64, to: u64| from < to && lock::is_locked(&file, from, to - from).unwrap_or(true);
-        locked(LOCKS, record_byte(self.record)) || locked(record_byte(self.record + 1), record_byte(records.len()))
+        let is_locked = |from: u64, to: u64| from < to && lock::is_locked(&file, from, to - from).unwrap_or(true);
+        let (ours, next) = (record_byte(self.record), record_byte(self.record + 1));
+        let end = record_byte(records.len());
+        if !is_locked(LOCKS, ours) && !is_locked(next, end) {
+            return false;
+        }
+        // One by one. Who is locked and has left is a copy of a descriptor, in a child that has not got to its exec yet.
+        records.iter().enumerate().any(|(record, words)| {
+            record != self.record
+                && words.attached.load(Ordering::SeqCst) != 0
+                && is_locked(record_byte(record), record_byte(record + 1))
+        })
     }
 }
 
@@ -117,35 +119,33 @@ pub(crate) fn is_alive(records: &[Record], file: impl AsFd, record: usize, gener
     };
     // The byte first: when it is held, it was taken after the generation of its holder was counted up.
     lock::is_locked(file, alive_byte(record), 1).unwrap_or(true)
-        && words.generation.load(Ordering::SeqCst) as u32 == generation
+        && Holder::generation(words.generation.load(Ordering::SeqCst)) == generation
 }
 
-/// The pid of the process that uses or used `record` in `generation`, as it calls itself; 0 when the record has gone to
-/// another one.
-pub(crate) fn pid_of(records: &[Record], record: usize, generation: u32) -> u32 {
-    let Some(words) = records.get(record) else { return 0 };
-    // The generation last: whoever replaces the pid has counted it up before.
-    let pid = words.pid.load(Ordering::SeqCst) as u32;
-    if words.generation.load(Ordering::SeqCst) as u32 == generation { pid } else { 0 }
-}
+/// The gate, held until this is dropped: shared to attach, exclusively to leave as the last.
+#[derive(Debug)]
+pub(crate) struct Gate<'f>(BorrowedFd<'f>);
 
-/// Goes through the gate: shared to attach, exclusively to leave as the last. Says `false` when that takes longer than
-/// `patience`. The gate is given up with [`close_gate`], or with the description.
-pub(crate) fn open_gate(description: impl AsFd, how: Lock, patience: Duration) -> io::Result<bool> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if lock::try_lock(&description, how, GATE, 1)? {
-            return Ok(true);
+impl<'f> Gate<'f> {
+    /// Waits for the gate. Says `None` when that takes longer than `patience`.
+    pub(crate) fn pass(file: BorrowedFd<'f>, how: Lock, patience: Duration) -> io::Result<Option<Gate<'f>>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if lock::try_lock(file, how, GATE, 1)? {
+                return Ok(Some(Gate(file)));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            // Whoever holds it needs microseconds, unless it is stopped.
+            std::thread::sleep(Duration::from_micros(50));
         }
-        if Instant::now() >= deadline {
-            return Ok(false);
-        }
-        // Whoever holds it needs microseconds, unless it is stopped.
-        std::thread::sleep(Duration::from_micros(50));
     }
 }
 
-/// Gives up the gate.
-pub(crate) fn close_gate(description: impl AsFd) -> io::Result<()> {
-    lock::unlock(description, GATE, 1)
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        // NB: to close the descriptor would not be enough, as a child that was forked meanwhile may have a copy.
+        let _ = lock::unlock(self.0, GATE, 1);
+    }
 }

@@ -3,10 +3,9 @@
 
 use crate::layout::geometry::CellShape;
 use crate::layout::parts::Parts;
-use crate::sync::{self, AtomicU64};
+use crate::sync::{self, AtomicU64, Ordering, compiler_fence};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use core::sync::atomic::{Ordering, compiler_fence};
 
 /// Where a ring of `T` lives. The algorithm takes it as an argument, so that the same code runs on a mapped segment and
 /// on the memory of a model checker.
@@ -31,8 +30,8 @@ pub(crate) trait Memory<T> {
     /// writes them.
     unsafe fn write(&self, cell: usize, first: usize, items: &[T]);
 
-    /// Copies `count` items out of a cell, from its item `first` on. What is written to `to` is read from the cell
-    /// exactly once: a check of it stays true, whatever another process does to the cell afterwards.
+    /// Copies `count` items out of a cell, from its item `first` on. The cell is not read again in place of `to`: a check
+    /// of `to` stays true, whatever another process does to the cell afterwards.
     ///
     /// # Safety
     /// The cell and all these items of it exist, `to` has room for them, and until this returns nobody who keeps to

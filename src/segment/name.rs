@@ -28,7 +28,7 @@ impl Name {
         if text.len() > LONGEST {
             return Err(InvalidName::TooLong { found: text.len(), expected: LONGEST });
         }
-        if text.contains(['/', '\0']) || text == "." || text == ".." {
+        if text.contains(|c: char| c == '/' || c.is_control()) || text == "." || text == ".." {
             return Err(InvalidName::NotAComponent { found: found() });
         }
         if text.starts_with(TEMPORARY) {
@@ -77,7 +77,7 @@ mod tests {
         }
         assert_eq!(Name::new("".as_ref()), Err(InvalidName::Empty));
         assert!(matches!(Name::new("x".repeat(251).as_ref()), Err(InvalidName::TooLong { found: 251, expected: 250 })));
-        for bad in ["/", "a/b", "/a", "a\0b", ".", ".."] {
+        for bad in ["/", "a/b", "/a", "a\0b", "a\nb", ".", ".."] {
             assert!(matches!(Name::new(bad.as_ref()), Err(InvalidName::NotAComponent { .. })), "{bad:?}");
         }
         assert!(matches!(Name::new(OsStr::from_bytes(b"a\xff")), Err(InvalidName::NotUtf8 { .. })));

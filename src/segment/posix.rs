@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use shared_memory::{ShmemConf, ShmemError};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use zerocopy::IntoBytes;
 
@@ -55,13 +55,13 @@ impl Segment {
         }
         let temporary = Name::temporary().map_err(failed(&name, "choosing a temporary name"))?;
         let not_zero = file::keep_zero_in_use().map_err(failed(&name, "opening /dev/null"))?;
+        let made = Temporary { path: Some(temporary.path()) };
         let shmem = ShmemConf::new()
             .os_id(temporary.os_id())
             .size(geometry.total_size)
             .create()
             .map_err(|error| create_failed(&name, needed, error))?;
         drop(not_zero);
-        let made = Temporary { path: Some(temporary.path()) };
         let mapping = Mapping::adopt(shmem).map_err(failed(&name, "mapping the new segment"))?;
         // The umask may have kept even us from opening it.
         rustix::fs::chmod(temporary.path(), Mode::RUSR | Mode::WUSR)
@@ -76,7 +76,7 @@ impl Segment {
         let mapping = Arc::new(mapping);
         // SAFETY: the mapping is `total_size` bytes of a file that is just as long, with all pages reserved; nobody else
         // knows its name.
-        let parts = unsafe { Parts::new(base, geometry, name.as_str().into(), mapping) };
+        let parts = unsafe { Parts::new(base, geometry, name.as_str().into(), mapping.clone()) };
         for cell in 0..geometry.cells {
             // SAFETY: the cell is one of the geometry's.
             let cell_start = unsafe { parts.cells().add(cell * geometry.shape.stride) };
@@ -84,8 +84,12 @@ impl Segment {
             let tag = unsafe { cell_start.cast::<AtomicU64>().as_ref() };
             tag.store(Tag::new(cell as u64, 0).word(), Ordering::Relaxed);
         }
-        rustix::io::pwrite(&file, Header::new(&geometry, identity).as_bytes(), 0)
-            .map_err(failed(&name, "writing the header"))?;
+        let header = Header::new(&geometry, identity);
+        rustix::io::pwrite(&file, header.as_bytes(), 0).map_err(failed(&name, "writing the header"))?;
+        if !is_mapping_of(&mapping, header.as_bytes()) {
+            let replaced = io::Error::other("another file has its temporary name");
+            return Err(failed(&name, "mapping the new segment")(replaced));
+        }
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed(&name, "setting the mode"))?;
         let path = made.keep();
         let file = KeptFile::new(file, Inode::of(&stat));
@@ -133,20 +137,24 @@ impl Segment {
         })?;
         drop(not_zero);
         let mapping = Mapping::adopt(shmem).map_err(system("mapping it"))?;
-        // It was mapped by name. If the name is still that of the file we have looked at, that is what was mapped: our
-        // descriptor keeps its inode from being given to another file.
+        // Our descriptor keeps the inode from being given to another file.
         let inode = Inode::of(&stat);
-        if Inode::at(&path) != Ok(inode) {
+        if Inode::at(&path) != Ok(inode) || !is_mapping_of(&mapping, &bytes) {
             return Err(OpenError::NotFound { name: (&name).into() });
         }
         if mapping.len() != geometry.total_size {
             let (found, expected) = (mapping.len() as u64, geometry.total_size as u64);
             return Err(header_error(HeaderError::FileSize { found, expected }));
         }
+        // A page that the file system has not set aside is a SIGBUS when it is touched and there is none left.
+        let (found, expected) = (stat.st_blocks as u64 * 512, geometry.total_size as u64);
+        if found < expected {
+            return Err(header_error(HeaderError::Sparse { found, expected }));
+        }
         let base = mapping.base();
         let mapping = Arc::new(mapping);
         // SAFETY: the mapping is as long as the checked geometry says, writable, and of a file that was just as long when
-        // it was mapped. (A process of our own user that truncates it later is beyond what is promised.)
+        // it was mapped. (Whoever may write to it could truncate it later: that is beyond what is promised.)
         let parts = unsafe { Parts::new(base, geometry, name.as_str().into(), mapping) };
         let file = KeptFile::new(file, inode);
         Ok(Segment { name, path, published: true, file, lifetime: header.lifetime(), parts })
@@ -175,11 +183,11 @@ impl Segment {
     }
 
     /// Lends a descriptor of the segment's file to `ask`, or says `None` when there is none to be had.
-    pub(crate) fn with_file<R>(&self, ask: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> R) -> Option<R> {
+    pub(crate) fn with_file<R>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
         if let Some(file) = self.file.get() {
             return Some(ask(file));
         }
-        self.reopen().ok().map(|file| ask(std::os::fd::AsFd::as_fd(&file)))
+        self.reopen().ok().map(|file| ask(file.as_fd()))
     }
 
     /// Removes the name, if it is still this segment's.
@@ -198,27 +206,54 @@ impl Drop for Segment {
     }
 }
 
-/// Removes the name of a ring. What is no ring is left alone.
-pub(crate) fn unlink(name: &Name) -> Result<(), UnlinkError> {
-    let path = name.path();
-    let failed = |errno| match errno {
+/// A ring as found by its name, to have that name removed.
+pub(crate) struct Named {
+    name: Name,
+    file: OwnedFd,
+    inode: Inode,
+}
+
+impl Named {
+    /// Looks whether it is a ring, of any kind, version and type.
+    pub(crate) fn find(name: &Name) -> Result<Named, UnlinkError> {
+        let path = name.path();
+        let failed = |errno| unlink_failed(name, errno);
+        let file = match file::open(&path, OFlags::RDWR) {
+            Err(Errno::ACCESS) => file::open(&path, OFlags::RDONLY).map_err(failed)?,
+            result => result.map_err(failed)?,
+        };
+        let stat = rustix::fs::fstat(&file).map_err(failed)?;
+        let mut start = [0; 8];
+        let is_ring = file::not_a_file(&stat).is_none()
+            && file::read_start(&file, &mut start).is_ok_and(|read| Header::is_ours(&start[..read]));
+        match is_ring {
+            true => Ok(Named { name: name.clone(), file, inode: Inode::of(&stat) }),
+            false => Err(UnlinkError::NotARing { name: name.into() }),
+        }
+    }
+
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Removes the name, if it is still that of this ring.
+    pub(crate) fn unlink(&self) -> Result<(), UnlinkError> {
+        let path = self.name.path();
+        let failed = |errno| unlink_failed(&self.name, errno);
+        if Inode::at(&path).map_err(failed)? != self.inode {
+            return Err(UnlinkError::Replaced { name: (&self.name).into() });
+        }
+        rustix::fs::unlinkat(CWD, &path, AtFlags::empty()).map_err(failed)
+    }
+}
+
+fn unlink_failed(name: &Name, errno: Errno) -> UnlinkError {
+    match errno {
         Errno::NOENT => UnlinkError::NotFound { name: name.into() },
         Errno::ACCESS | Errno::PERM => UnlinkError::Permission { name: name.into() },
         Errno::LOOP | Errno::ISDIR | Errno::NXIO => UnlinkError::NotARing { name: name.into() },
         errno => UnlinkError::System { name: name.into(), source: errno.into() },
-    };
-    let file = file::open(&path, OFlags::RDONLY).map_err(failed)?;
-    let stat = rustix::fs::fstat(&file).map_err(failed)?;
-    let mut start = [0; 8];
-    let is_ring = file::not_a_file(&stat).is_none()
-        && file::read_start(&file, &mut start).is_ok_and(|read| Header::is_ours(&start[..read]));
-    if !is_ring {
-        return Err(UnlinkError::NotARing { name: name.into() });
     }
-    if Inode::at(&path).map_err(failed)? != Inode::of(&stat) {
-        return Err(UnlinkError::Replaced { name: name.into() });
-    }
-    rustix::fs::unlinkat(CWD, &path, AtFlags::empty()).map_err(failed)
 }
 
 /// A file in the making, removed unless it is kept.
@@ -240,13 +275,32 @@ impl Drop for Temporary {
     }
 }
 
+/// Has the file system set aside every page. In steps, as a signal may undo all of a step that it interrupts.
 fn reserve(file: &OwnedFd, length: u64) -> Result<(), Errno> {
-    loop {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
+    const STEP: u64 = 16 << 20;
+    let mut reserved = 0;
+    while reserved < length {
+        let step = STEP.min(length - reserved);
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), reserved, step) {
+            Ok(()) => reserved += step,
             Err(Errno::INTR) => {}
-            result => return result,
+            Err(errno) => return Err(errno),
         }
     }
+    Ok(())
+}
+
+/// Whether `mapping` is of the file whose first bytes are `header`. It was mapped by name, and a name can be given to
+/// another file and back; no two rings have the same header, which says when each was made, in nanoseconds.
+fn is_mapping_of(mapping: &Mapping, header: &[u8]) -> bool {
+    if mapping.len() < header.len() {
+        return false;
+    }
+    let mut mapped = [0; size_of::<Header>()];
+    // SAFETY: the mapping is readable and at least as long as a header. Nobody who keeps to the protocol writes to it
+    // once the segment has its name; whatever we read is only compared.
+    unsafe { core::ptr::copy_nonoverlapping(mapping.base().as_ptr(), mapped.as_mut_ptr(), mapped.len()) };
+    mapped == header
 }
 
 /// Free bytes where segments are made; `None` where there is no limit, or no telling.

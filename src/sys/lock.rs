@@ -33,9 +33,10 @@ pub(crate) fn unlock(file: impl AsFd, start: u64, length: u64) -> io::Result<()>
     fcntl_lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, start, length).map(drop)
 }
 
-/// Whether another description holds any of `length` bytes from `start` on.
+/// Whether another description holds any of `length` bytes from `start` on exclusively. (A shared lock needs no more than
+/// permission to read the file. It proves nothing.)
 pub(crate) fn is_locked(file: impl AsFd, start: u64, length: u64) -> io::Result<bool> {
-    Ok(fcntl_lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, start, length)? != libc::F_UNLCK)
+    Ok(fcntl_lock(file, libc::F_OFD_GETLK, libc::F_RDLCK, start, length)? != libc::F_UNLCK)
 }
 
 fn fcntl_lock(file: impl AsFd, command: i32, kind: i32, start: u64, length: u64) -> io::Result<i32> {

@@ -1,10 +1,10 @@
 //! A range of mapped memory that belongs to this process and to none of its forks.
 #![allow(unsafe_code)]
 
+use super::fork::{self, Incarnation};
 use core::ffi::c_void;
 use core::ptr::NonNull;
 use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags};
-use rustix::process::Pid;
 use shared_memory::Shmem;
 use std::io;
 use std::os::fd::AsFd;
@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 pub(crate) struct Mapping {
     base: NonNull<c_void>,
     length: usize,
-    process: Pid,
+    process: Incarnation,
 }
 
 // SAFETY: it is an address and a length; what threads do with the memory behind it is the business of whoever reads or
@@ -32,6 +32,7 @@ impl Mapping {
     /// second time and let go of it at once.
     pub(crate) fn adopt(mut shmem: Shmem) -> io::Result<Mapping> {
         shmem.set_owner(false);
+        let _until_marked = fork::forbid();
         let length = shmem.len();
         // SAFETY: an old size of 0 on a shared mapping maps its pages once more, at a place that the kernel chooses, and
         // leaves the old mapping as it is (mremap(2)).
@@ -39,7 +40,8 @@ impl Mapping {
         Mapping::of_our_own(base, length)
     }
 
-    /// A page that cannot be accessed, and that keeps the description behind `file` open without a descriptor.
+    /// A page that cannot be accessed, and that keeps the description behind `file` open without a descriptor. To be
+    /// called where [forks are forbidden](fork::forbid).
     pub(crate) fn anchor(file: impl AsFd) -> io::Result<Mapping> {
         let length = rustix::param::page_size();
         // SAFETY: a new mapping at a place that the kernel chooses.
@@ -50,7 +52,7 @@ impl Mapping {
 
     fn of_our_own(base: *mut c_void, length: usize) -> io::Result<Mapping> {
         let base = NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)?;
-        let mapping = Mapping { base, length, process: rustix::process::getpid() };
+        let mapping = Mapping { base, length, process: Incarnation::current() };
         // SAFETY: the range is the mapping that has just been made, and nobody else knows of it.
         unsafe { rustix::mm::madvise(base.as_ptr(), length, Advice::LinuxDontFork) }?;
         Ok(mapping)
@@ -69,7 +71,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // In a forked child nothing of ours is mapped there, but something of the child's may be.
-        if rustix::process::getpid() == self.process {
+        if Incarnation::current() == self.process {
             // SAFETY: the range is ours, and whoever used it has given up this value.
             let _ = unsafe { rustix::mm::munmap(self.base.as_ptr(), self.length) };
         }

@@ -55,6 +55,8 @@ impl<T: Message> Consumer<T> {
     /// Fills `messages` from the front with as many messages as there are, and returns how many: 0 when there are none.
     /// They are handed over all at once, when this returns. Wait-free.
     ///
+    /// For a type that is not valid in every bit pattern it takes as much stack as one message.
+    ///
     /// # Errors
     /// [`PopSliceError::Invalid`] when the *first* message is no `T`: it has been consumed. Before one that comes later
     /// it stops, and the next call reports it. [`PopSliceError::Corrupted`] when somebody has scribbled on the ring.

@@ -22,8 +22,6 @@ impl<T: Message> Reserved<'_, T> {
     /// Writes `message` to the place. Nothing is pushed yet.
     pub fn write(&mut self, message: T) {
         self.as_mut_bytes().copy_from_slice(message.as_bytes());
-        // Its bytes are on their way: they are dropped at the other end.
-        std::mem::forget(message);
     }
 
     /// The bytes of the place. The receiver checks them: bytes that are no `T` come out as an error there.

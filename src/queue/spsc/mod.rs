@@ -28,7 +28,8 @@
 //! | consumer after the hand-over | the message is delivered: use [`peek`](Consumer::peek) to work before handing over |
 //!
 //! Either role can be claimed again as soon as its holder is dead: no time-out, no repair to call. A process that is
-//! stopped (`SIGSTOP`, a debugger) is alive, and keeps its role for as long as it is stopped.
+//! stopped (`SIGSTOP`, a debugger) is alive, and keeps its role for as long as it is stopped. So does a handle that is
+//! leaked (`mem::forget`), until its process ends.
 //!
 //! # Progress
 //!
@@ -43,7 +44,7 @@ pub use consumer::Consumer;
 pub use guards::{Peek, Reserved};
 pub use producer::Producer;
 
-use super::attachment::Attachment;
+use super::attachment::{self, Attachment};
 use super::options::Options;
 use super::role::Claim;
 use crate::error::{ClaimError, CreateError, OpenError, Role, UnlinkError};
@@ -52,7 +53,6 @@ use crate::message::Message;
 use crate::ring::memory::Mapped;
 use crate::ring::spsc as ring;
 use crate::segment::name::Name;
-use crate::segment::posix;
 use crate::sync;
 use std::ffi::OsStr;
 use std::fmt;
@@ -64,8 +64,9 @@ use std::sync::Arc;
 /// It is a handle to make handles from; clones are cheap and mean the same attachment. This process counts as attached
 /// until the last clone, [`Producer`] and [`Consumer`] of it are dropped.
 ///
-/// After a fork the child must not use what it inherited: the ring's memory is not mapped there, and touching it is a
-/// `SIGSEGV`. Dropping it is fine. A child opens the ring by name, like any other process.
+/// After a fork the child must not push, pop or look with what it inherited: the ring's memory is not mapped there. Such
+/// a call ends in a `SIGSEGV`, or hits whatever the child has mapped at that address since. Dropping it is fine. A child
+/// opens the ring by name, like any other process.
 pub struct Ring<T> {
     attachment: Arc<Attachment>,
     _messages: PhantomData<fn(T) -> T>,
@@ -114,7 +115,7 @@ impl<T: Message> Ring<T> {
     /// # Errors
     /// [`UnlinkError`].
     pub fn unlink(name: impl AsRef<OsStr>) -> Result<(), UnlinkError> {
-        posix::unlink(&Name::new(name.as_ref())?)
+        attachment::unlink(&Name::new(name.as_ref())?)
     }
 
     fn of(attachment: Attachment) -> Ring<T> {
@@ -155,7 +156,8 @@ impl<T: Message> Ring<T> {
         self.attachment.parts().geometry().capacity
     }
 
-    /// About how many messages are in the ring: both ends may be moving it. The handles know better.
+    /// About how many messages are in the ring: both ends may be moving it, and after a producer was killed its last push
+    /// may not be counted until the next one takes over. The handles know better.
     pub fn len(&self) -> usize {
         let control = self.attachment.parts().control();
         // Relaxed: for counting. `tail` first, so that a message that is pushed and popped in between counts as gone.

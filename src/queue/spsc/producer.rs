@@ -47,11 +47,7 @@ impl<T: Message> Producer<T> {
     #[inline]
     pub fn try_push(&mut self, message: T) -> Result<(), TryPushError<T>> {
         match self.ring.push(&message) {
-            Ok(true) => {
-                // Its bytes are on their way: they are dropped at the other end.
-                std::mem::forget(message);
-                Ok(())
-            }
+            Ok(true) => Ok(()),
             Ok(false) => Err(TryPushError::Full(message)),
             Err(corrupted) => Err(TryPushError::Corrupted(message, corrupted)),
         }

@@ -30,7 +30,7 @@ struct World {
 
 /// Process `n` is that of record `n`, whose records have been used `n` times before.
 fn process(n: usize) -> Holder {
-    Holder::of(n, n as u32)
+    Holder::of(n, n as u32, 0)
 }
 
 impl World {
@@ -43,7 +43,7 @@ impl World {
     }
 
     fn is_alive(&self, record: usize, generation: u32) -> bool {
-        assert_eq!(process(record), Holder::of(record, generation), "a process that never was is asked for");
+        assert_eq!(process(record), Holder::of(record, generation, 0), "a process that never was is asked for");
         !self.dead[record].load(Ordering::Acquire)
     }
 
@@ -58,10 +58,8 @@ impl World {
     /// What a holder does with its role.
     fn turn(&self) -> u64 {
         // SAFETY: loom fails the model when anybody else may access it now.
-        self.turns.with_mut(|turns| unsafe {
-            *turns += 1;
-            *turns
-        })
+        self.turns.with_mut(|turns| unsafe { *turns += 1 });
+        self.seen_turns()
     }
 
     fn seen_turns(&self) -> u64 {

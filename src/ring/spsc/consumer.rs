@@ -6,7 +6,7 @@ use crate::error::{Corrupted, Invalid};
 use crate::layout::tag::Tag;
 use crate::message::{self, Message};
 use crate::ring::memory::Memory;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, compiler_fence};
 use core::mem::{MaybeUninit, size_of};
 
 /// The reading end of a ring. Whoever makes one has the consumer's role.
@@ -32,7 +32,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     pub(crate) fn take_over(memory: M) -> Result<Self, Box<Corrupted>> {
         // Relaxed: earlier consumers wrote it, and all they did is visible by the role.
         let position = memory.head().load(Ordering::Relaxed);
-        let limit = Tag::MAX_LINE - memory.cells() as u64;
+        let limit = Cursor::<T, M>::limit(&memory);
         if position > limit {
             return Err(corrupted(&memory, "head", (0, limit), position));
         }
@@ -118,11 +118,18 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.
     #[inline(always)]
     pub(crate) fn release(&mut self, count: usize) {
+        self.pass(count);
+        self.publish(count);
+    }
+
+    /// Goes on by `count` messages of the cell in front, at most to the start of the next cell, of which nothing is known.
+    #[inline(always)]
+    fn pass(&mut self, count: usize) {
+        let line = self.cursor.line;
         self.cursor.advance(count, &self.memory);
-        if self.cursor.item == 0 {
+        if self.cursor.line != line {
             self.committed = 0;
         }
-        self.publish(count);
     }
 
     #[inline(always)]
@@ -130,6 +137,8 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         self.position += count as u64;
         // Release: the items are read before. Pairs with the Acquire load in `Producer::look_for_room`.
         self.memory.head().store(self.position, Ordering::Release);
+        // NB: no code, but nothing that comes after in this program happens before: we may be killed in between.
+        compiler_fence(Ordering::SeqCst);
     }
 
     /// Fills `items` from the front with as many messages as there are, and returns how many.
@@ -138,6 +147,10 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     pub(crate) fn pop_slice(&mut self, items: &mut [T]) -> Result<Read<usize>, Box<Corrupted>> {
         let mut filled = 0;
         while filled < items.len() {
+            filled += self.copy_whole_cells(&mut items[filled..]);
+            if filled == items.len() {
+                break;
+            }
             let available = match self.available() {
                 Ok(available) => available,
                 // What has been read is good; the next call meets the corruption first.
@@ -149,12 +162,9 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             }
             let run = &mut items[filled..];
             let run_length = available.min(run.len());
-            let valid = self.read_run(&mut run[..run_length]);
+            let valid = self.read_run(self.cursor.cell, self.cursor.item, &mut run[..run_length]);
             filled += valid;
-            self.cursor.advance(valid, &self.memory);
-            if self.cursor.item == 0 && valid > 0 {
-                self.committed = 0; // a new cell: of the old one, with nothing taken, we still know what is there
-            }
+            self.pass(valid);
             if valid < run_length {
                 if filled == 0 {
                     let position = self.position;
@@ -170,22 +180,51 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         Ok(if filled > 0 { Read::Got(filled) } else { Read::Empty })
     }
 
-    /// Copies a run of committed items from the cell in front into `run`, up to the first that is not valid, and
+    /// Copies whole cells into `items` and goes on behind them, as long as there is nothing special about them; returns
+    /// how many items that were. What is special is left to the caller, who looks at it again.
+    #[inline(always)]
+    fn copy_whole_cells(&mut self, items: &mut [T]) -> usize {
+        if self.cursor.item > 0 {
+            return 0;
+        }
+        // NB: a cursor of our own, which the compiler keeps in registers, and a length that it knows.
+        let mut cursor = Cursor { ..self.cursor };
+        let mut filled = 0;
+        for run in items.chunks_exact_mut(M::ITEMS_PER_CELL) {
+            // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
+            let tag = self.memory.tag(cursor.cell).load(Ordering::Acquire);
+            if tag != Tag::new(cursor.line, M::ITEMS_PER_CELL).word()
+                || self.read_run(cursor.cell, 0, run) < M::ITEMS_PER_CELL
+            {
+                break;
+            }
+            cursor.next_cell(&self.memory);
+            filled += M::ITEMS_PER_CELL;
+        }
+        if filled > 0 {
+            self.cursor = cursor;
+            self.committed = 0;
+        }
+        filled
+    }
+
+    /// Copies a run of committed items of a cell, from its item `first` on, into `run`, up to the first that is not valid, and
     /// returns how many. The others of `run` keep their values.
     #[inline(always)]
-    fn read_run(&self, run: &mut [T]) -> usize {
+    fn read_run(&self, cell: usize, first: usize, run: &mut [T]) -> usize {
         /// Room for what a run overwrites: one large item, or the small items of one line.
         union Saved<T> {
             _item: core::mem::ManuallyDrop<MaybeUninit<T>>,
             _line: [MaybeUninit<u64>; 8],
         }
+        const { assert!(M::ITEMS_PER_CELL == 1 || M::ITEMS_PER_CELL * size_of::<T>() <= 64) };
         let mut saved = MaybeUninit::<Saved<T>>::uninit();
         let saved = saved.as_mut_ptr().cast::<T>();
         // SAFETY: `run` has one item, or as many as fit beside a tag in a line of 64 bytes.
         unsafe { core::ptr::copy_nonoverlapping(run.as_ptr(), saved, run.len()) };
         // SAFETY: these items are committed, and stay as they are until we publish `head`. `run` may hold bytes that
         // are no `T` from here on, but only until the end of this function, which makes them good again.
-        unsafe { self.memory.read(self.cursor.cell, self.cursor.item, run.as_mut_ptr(), run.len()) };
+        unsafe { self.memory.read(cell, first, run.as_mut_ptr(), run.len()) };
         for index in 0..run.len() {
             // SAFETY: `index` is within `run`.
             let item = unsafe { run.as_ptr().add(index) };

@@ -64,6 +64,11 @@ impl<T, M: Memory<T>> Cursor<T, M> {
         }
     }
 
+    /// The last position at which a handle may start: what comes after in this lap still has lines that fit into a tag.
+    fn limit(memory: &M) -> u64 {
+        (Tag::MAX_LINE - memory.cells() as u64) * Self::ITEMS as u64
+    }
+
     /// Items left in this cell, from the cursor to its end. At least one.
     #[inline(always)]
     fn room(&self) -> usize {

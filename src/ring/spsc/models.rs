@@ -1,4 +1,37 @@
 //! Models of this ring under loom: its very code, on memory in which loom sees every access. Run by `cargo loom`.
+//!
+//! A model explores every interleaving and every value that a load may see, unless it says that its number of
+//! preemptions is bounded. Nothing spins in them: each end makes a few attempts, and what is left is popped when both
+//! have ended.
+//!
+//! # Orderings
+//!
+//! `.ci/weaken` makes each operation Relaxed by itself, and requires that the model which is named here fails.
+//!
+//! | operation | ordering | the model that fails when it is weaker, or why none can |
+//! |---|---|---|
+//! | `Consumer::take_over`: `head` | Relaxed | only consumers store it, and the role makes visible what they did |
+//! | `Consumer::look`: tag | Acquire | `messages_arrive_in_order_and_unharmed_with_one_to_a_cell` |
+//! | `Consumer::len`: `tail` | Acquire | `what_the_consumer_counts_can_be_popped` |
+//! | `Consumer::publish`: `head` | Release | `messages_arrive_in_order_and_unharmed_with_one_to_a_cell` |
+//! | `Producer::take_over`: `head` | Acquire | `the_successor_of_a_producer_uses_what_the_consumer_has_freed_and_no_more` |
+//! | `Producer::take_over`: load of `tail` | Relaxed | only producers store it, and the role makes visible what they did |
+//! | `Producer::take_over`: store of `tail` | Release | `what_a_dead_producer_committed_and_its_successor_counted_can_be_popped` |
+//! | `Producer::look_for_room`: `head` | Acquire | `messages_arrive_in_order_and_unharmed_with_one_to_a_cell` |
+//! | `Producer::push_slice`: tags of later cells | Relaxed | the consumer gets there only by the tag of the first cell, a Release store that comes after |
+//! | `Producer::publish`: tag | Release | `messages_arrive_in_order_and_unharmed_with_one_to_a_cell` |
+//! | `Producer::count`: `tail` | Release | `what_the_consumer_counts_can_be_popped` |
+//! | `load`, in a takeover: tags | Relaxed | only producers store them, and the role makes visible what they did |
+//! | `wipe_uncommitted`: tags | Relaxed | the consumer gets there only by a tag that is published after, with Release |
+//!
+//! # Bugs
+//!
+//! The same script seeds bugs, each of which a model must find: no wipe; a batch published from its first cell on;
+//! `head` published lazily; one cell fewer; a takeover that starts at `tail` only and does not count what it finds; a
+//! count that comes before the commit; and a role that is claimed or given up by a plain store, or whose heir is not
+//! told to repair. A takeover that starts at `tail` only is no bug by itself: every takeover stores `tail` before
+//! anything is published, so that it lags by one batch at most, and the lines of that batch are all still there.
+//! Starting at `head` as well makes a takeover right without that argument.
 
 mod deaths;
 mod heap;
@@ -7,6 +40,7 @@ mod traffic;
 
 use super::consumer::{Consumer, Read};
 use super::producer::Producer;
+use crate::sync::AtomicU64;
 use heap::Heap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,6 +70,24 @@ fn explore_every_death(preemptions: Option<usize>, model: impl Fn(usize) -> bool
             break;
         }
     }
+}
+
+/// The models rest on this: loom by itself misses one of the two (see `AtomicU64` in `sync`).
+#[test]
+fn a_load_hides_no_other_load_from_the_store_after_it() {
+    let seen = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+    let outcomes = Arc::clone(&seen);
+    explore(None, move || {
+        let word = Rc::new(AtomicU64::new(0));
+        let other = Rc::clone(&word);
+        let storing = loom::thread::spawn(move || {
+            other.load(Ordering::Relaxed);
+            other.store(1, Ordering::Relaxed);
+        });
+        outcomes[word.load(Ordering::Relaxed) as usize].store(true, Ordering::Relaxed);
+        storing.join().unwrap();
+    });
+    assert!(seen.iter().all(|seen| seen.load(Ordering::Relaxed)), "one of the two orders was not tried");
 }
 
 fn writer<const K: usize>(ring: &Rc<Heap<K>>, repair: bool) -> Writer<K> {

@@ -5,7 +5,7 @@ use super::{Cursor, corrupted};
 use crate::error::Corrupted;
 use crate::layout::tag::Tag;
 use crate::ring::memory::Memory;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, compiler_fence};
 use core::mem::size_of;
 
 /// The writing end of a ring. Whoever makes one has the producer's role.
@@ -29,7 +29,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
         let head = memory.head().load(Ordering::Acquire);
         // Relaxed: earlier producers wrote it, and all they did is visible by the role.
         let tail = memory.tail().load(Ordering::Relaxed);
-        let limit = Tag::MAX_LINE - memory.cells() as u64;
+        let limit = Cursor::<T, M>::limit(&memory);
         if head > limit {
             return Err(corrupted(&memory, "head", (0, limit), head));
         }
@@ -148,13 +148,17 @@ impl<T, M: Memory<T>> Producer<T, M> {
             cell -= self.memory.cells();
         }
         let last_cell = cell;
-        for (index, items) in rest.chunks(M::ITEMS_PER_CELL).enumerate().rev() {
-            // SAFETY: there is room for all of `items` from the cursor on, and these come `index + 1` cells later.
-            unsafe { self.memory.write(cell, 0, items) };
-            let tag = Tag::new(self.cursor.line + index as u64 + 1, items.len());
-            // Relaxed: the consumer gets here only after the tag of the first cell, which is stored last.
-            self.memory.tag(cell).store(tag.word(), Ordering::Relaxed);
-            cell = if cell == 0 { self.memory.cells() } else { cell } - 1;
+        let mut line = self.cursor.line + later as u64;
+        let whole_cells = rest.chunks_exact(M::ITEMS_PER_CELL);
+        // NB: apart from the whole cells, so that for those the compiler knows how much it copies.
+        let in_last = whole_cells.remainder();
+        if !in_last.is_empty() {
+            self.write_later(cell, line, in_last);
+            (cell, line) = (self.cell_before(cell), line - 1);
+        }
+        for items in whole_cells.rev() {
+            self.write_later(cell, line, items);
+            (cell, line) = (self.cell_before(cell), line - 1);
         }
         if !first.is_empty() {
             // SAFETY: there is room for them at the cursor, and they end within its cell.
@@ -172,11 +176,28 @@ impl<T, M: Memory<T>> Producer<T, M> {
         Ok(count)
     }
 
+    /// Writes the items of a later cell of a batch. The batch is not committed yet.
+    #[inline(always)]
+    fn write_later(&self, cell: usize, line: u64, items: &[T]) {
+        // SAFETY: `push_slice` names a cell behind the cursor, and has found room for these items in it.
+        unsafe { self.memory.write(cell, 0, items) };
+        // Relaxed: the consumer gets here only after the tag of the first cell, which is stored last.
+        self.memory.tag(cell).store(Tag::new(line, items.len()).word(), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn cell_before(&self, cell: usize) -> usize {
+        if cell == 0 { self.memory.cells() - 1 } else { cell - 1 }
+    }
+
     /// The commit: from here on the message, or the batch that begins in this cell, is the consumer's.
     #[inline(always)]
     fn publish(&self, cell: usize, tag: Tag) {
         // Release: the items are written before. Pairs with the Acquire load in `Consumer::look`.
         self.memory.tag(cell).store(tag.word(), Ordering::Release);
+        // NB: no code, but nothing that comes after in this program happens before, such as the store of `tail`: we may
+        // be killed in between, and a successor must not start beyond what is committed.
+        compiler_fence(Ordering::SeqCst);
     }
 
     #[inline(always)]

@@ -1,0 +1,77 @@
+//! Where the two sides run, and how they wait for each other.
+#![allow(unsafe_code)]
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// The cpus of the two sides of a measurement. The near side is the one that holds the clock.
+#[derive(Clone, Copy)]
+pub struct Cores {
+    pub near: usize,
+    pub far: usize,
+}
+
+impl Cores {
+    /// The first two cpus that we may use; twice the same one where there is only one.
+    pub fn choose() -> Cores {
+        let allowed = sched_getaffinity(None).expect("the cpus that we may use");
+        let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
+        let near = cpus.next().expect("a cpu to run on");
+        Cores { near, far: cpus.next().unwrap_or(near) }
+    }
+
+    /// What a reader must know of these cores to make sense of the numbers.
+    pub fn describe(self) -> String {
+        match self {
+            Cores { near, far } if near == far => format!(
+                "ONLY ONE CPU ({near}) may be used: both sides share it and take turns, so the numbers below say how fast \
+                 the system switches between them, and nothing about a ring"
+            ),
+            Cores { near, far } => format!("the two sides are pinned to cpus {near} and {far}"),
+        }
+    }
+}
+
+/// Keeps the calling thread on one cpu from here on.
+pub fn pin(cpu: usize) {
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    sched_setaffinity(None, &only).expect("to stay on one cpu");
+}
+
+/// How often the system took the cpu away from the calling thread so far.
+pub fn preemptions() -> i64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: it is a place for one `rusage`, which is all that the call writes.
+    let asked = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    assert_eq!(asked, 0, "the usage of our own thread");
+    // SAFETY: it consists of integers, which were zeros before the call filled them in.
+    unsafe { usage.assume_init() }.ru_nivcsw
+}
+
+/// A wait this long means that the other side cannot run: it lost its cpu to somebody else, or has the same one.
+const POLLS_PER_YIELD: u64 = 1 << 16;
+/// A wait this long means that the other side is gone.
+const POLLS_AT_MOST: u64 = 1 << 33;
+
+/// Polls until there is something. All candidates wait in this same way. No pause instruction: it delays the moment at
+/// which a line is seen to have come, in a virtual machine by more than the line takes.
+#[inline(always)]
+pub fn wait<V>(mut poll: impl FnMut() -> Option<V>) -> V {
+    let mut polls = 0;
+    loop {
+        if let Some(value) = poll() {
+            return value;
+        }
+        polls += 1;
+        if polls % POLLS_PER_YIELD == 0 {
+            give_way(polls);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn give_way(polls: u64) {
+    assert!(polls < POLLS_AT_MOST, "the other side does not answer");
+    std::thread::yield_now();
+}
