@@ -14,14 +14,13 @@ const ROWS: [&[&str]; 6] = [
     &["queue"],
 ];
 
-/// The files that may contain `unsafe`. Each has a reason to: mapped memory, system calls, or what the ring's protocol
-/// allows.
-const UNSAFE: [&str; 10] = [
+/// The files that may contain `unsafe`, beside the models. Each has a reason to: mapped memory, system calls, or what the
+/// ring's protocol allows.
+const UNSAFE: [&str; 9] = [
     "layout/parts.rs",
     "message.rs",
     "ring/memory.rs",
     "ring/spsc/consumer.rs",
-    "ring/spsc/models.rs",
     "ring/spsc/producer.rs",
     "segment/posix.rs",
     "sys/fork.rs",
@@ -94,7 +93,8 @@ fn a_module_names_lower_layers_only() {
     let sources = sources();
     let found = violations(
         |source| {
-            if source.name == "lib.rs" {
+            // A model may name all that it needs to check a promise of one module to another.
+            if source.name == "lib.rs" || source.is_model() {
                 return Vec::new();
             }
             let own = source.module();
@@ -128,9 +128,9 @@ fn unsafe_stands_only_where_it_has_a_reason_to() {
     };
     let found: BTreeSet<&str> = sources.iter().filter(|s| is_unsafe(s)).map(|s| s.name.as_str()).collect();
     let allowed = BTreeSet::from(UNSAFE);
-    let more: Vec<_> = found.difference(&allowed).filter(|name| !name.contains("/models/")).collect();
+    let more: Vec<_> = found.difference(&allowed).filter(|name| !name.contains("models")).collect();
     assert!(more.is_empty(), "`unsafe` in {more:?}: move it to where it belongs, or give the file a reason in UNSAFE");
-    let gone: Vec<_> = allowed.difference(&found).filter(|name| !name.contains("models")).collect();
+    let gone: Vec<_> = allowed.difference(&found).collect();
     assert!(gone.is_empty(), "{gone:?} are without `unsafe` by now: strike them from UNSAFE");
 }
 

@@ -146,35 +146,34 @@ impl Attachment {
         let records = self.parts().records();
         self.segment.with_file(|file| registry::is_alive(records, file, record, generation)).unwrap_or(true)
     }
-
-    /// Gives up our record, and the name as well if nobody else is attached and alive. The gate is held meanwhile, so
-    /// that of two processes that leave at the same time one sees that it is the last.
-    fn leave_through_the_gate(&self, registration: Registration, file: BorrowedFd<'_>) {
-        let records = self.parts().records();
-        // When somebody is stopped while attaching or leaving, the name stays for the next one to remove.
-        let gate = Gate::pass(file, Lock::Exclusive, PATIENCE).unwrap_or(None);
-        if gate.is_some() && !registration.is_anybody_else_alive(records, file) {
-            self.segment.unlink();
-        }
-        registration.leave(records);
-        drop(registration);
-        drop(gate);
-    }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let Some(registration) = self.registration.take() else { return };
         if self.is_inherited() {
             return; // its memory is our parent's, and so are its locks
         }
-        let mut registration = Some(registration);
-        if self.segment.lifetime() == Lifetime::LastDetach {
-            self.segment.with_file(|file| registration.take().map(|ours| self.leave_through_the_gate(ours, file)));
+        let Attachment { registration, segment, .. } = self;
+        if segment.lifetime() == Lifetime::LastDetach {
+            segment.with_file(|file| leave_through_the_gate(segment, registration, file));
         }
         if let Some(registration) = registration {
-            registration.leave(self.parts().records());
+            registration.leave(segment.parts().records());
         }
+    }
+}
+
+/// Gives up our record, and the name as well if nobody else is attached and alive. The gate is held meanwhile, so that
+/// of two processes that leave at the same time one sees that it is the last.
+fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registration>, file: BorrowedFd<'_>) {
+    // When somebody is stopped while attaching or leaving, the name stays for the next one to remove.
+    let gate = Gate::pass(file, Lock::Exclusive, PATIENCE).unwrap_or(None);
+    let records = segment.parts().records();
+    if let Some(registration) = registration.take() {
+        if gate.is_some() && !registration.is_anybody_else_alive(records, file) {
+            segment.unlink();
+        }
+        registration.leave(records);
     }
 }
 
