@@ -88,12 +88,13 @@ fn create_makes_a_name_open_finds_it_and_unlink_removes_it() {
 fn a_name_that_cannot_be_one_is_refused_by_every_operation_before_anything_is_touched() {
     let long = "x".repeat(251);
     type IsRight = fn(&InvalidName) -> bool;
-    let bad: [(&[u8], IsRight); 11] = [
+    let bad: [(&[u8], IsRight); 12] = [
         (b"", |error| *error == InvalidName::Empty),
         (long.as_bytes(), |error| *error == InvalidName::TooLong { found: 251, expected: 250 }),
         (b"a/b", |error| matches!(error, InvalidName::NotAComponent { found } if found == "a/b")),
         (b"/a", |error| matches!(error, InvalidName::NotAComponent { .. })),
         (b"../a", |error| matches!(error, InvalidName::NotAComponent { .. })),
+        (b"a\nb", |error| matches!(error, InvalidName::NotAComponent { .. })),
         (b"a\0b", |error| matches!(error, InvalidName::NotAComponent { .. })),
         (b".", |error| matches!(error, InvalidName::NotAComponent { .. })),
         (b"..", |error| matches!(error, InvalidName::NotAComponent { .. })),

@@ -108,9 +108,18 @@ fn a_ring_holds_exactly_its_capacity_in_order_whatever_the_capacity() {
         holds_exactly::<[u64; 8]>(capacity, 3);
         holds_exactly::<Aligned>(capacity, 3);
     }
-    for capacity in [1, 2, 3, 8, 50] {
-        holds_exactly::<[u8; 65_536]>(capacity, 2);
-    }
+}
+
+#[test]
+fn a_ring_of_large_messages_holds_exactly_its_capacity() {
+    // Without optimisation every move of a message is a copy of its own on the stack.
+    let large = std::thread::Builder::new().stack_size(64 << 20);
+    let checking = large.spawn(|| {
+        for capacity in [1, 2, 3, 8, 50] {
+            holds_exactly::<[u8; 65_536]>(capacity, 2);
+        }
+    });
+    checking.expect("a thread").join().expect("no panic");
 }
 
 /// Pushes and pops slices of every length from every place in the ring.

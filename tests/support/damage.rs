@@ -54,7 +54,7 @@ pub fn a_bad_word(random: &mut Random, bytes: &[u8]) -> (usize, u64) {
         4 => there.wrapping_add((random.below(40) as u64).wrapping_sub(20) << 8),
         5 => (there & !0xff) | random.below(256) as u64,
         // A holder: a record that is there or not, of a generation that was or not.
-        6 => (random.below(3) as u64) << 32 | 1 << 16 | random.below(processes + 2) as u64,
+        6 => (random.below(3) as u64) << 40 | 1 << 14 | random.below(processes + 2) as u64,
         _ => get_word(bytes, HEADER + random.below((bytes.len() - HEADER) / 8) * 8),
     };
     (offset, value)
