@@ -62,7 +62,9 @@ pub fn main(tests: &[Test]) -> ExitCode {
     }
     println!("\nrunning {} tests", selected.len());
     if cfg!(debug_assertions) {
-        println!("a debug build: killed at some instructions only; run it with --release for all of them");
+        println!(
+            "a debug build: killed at some instructions only, and never just stopped; run it with --release for all of it"
+        );
     }
     let started = Instant::now();
     let board = board();
