@@ -42,13 +42,21 @@ impl CellShape {
     }
 
     const fn new(item_size: usize, item_align: usize) -> CellShape {
-        let payload_offset = if item_align > TAG { item_align } else { TAG };
-        let in_first_line = LINE.saturating_sub(payload_offset) / item_size;
-        let (items_per_cell, stride) = match in_first_line {
-            0 => (1, (payload_offset + item_size).next_multiple_of(LINE)),
-            n => (n, LINE),
-        };
-        CellShape { item_size, item_align, items_per_cell, payload_offset, stride }
+        let least_offset = if item_align > TAG { item_align } else { TAG };
+        let in_first_line = LINE.saturating_sub(least_offset) / item_size;
+        if in_first_line > 0 {
+            return CellShape {
+                item_size,
+                item_align,
+                items_per_cell: in_first_line,
+                payload_offset: least_offset,
+                stride: LINE,
+            };
+        }
+        // A large item is copied faster when it starts with a line. It does where that costs no line more.
+        let stride = (least_offset + item_size).next_multiple_of(LINE);
+        let payload_offset = if LINE + item_size <= stride { LINE } else { least_offset };
+        CellShape { item_size, item_align, items_per_cell: 1, payload_offset, stride }
     }
 }
 
@@ -121,7 +129,9 @@ mod tests {
         assert_eq!(of(57, 1), (1, 8, 128));
         assert_eq!(of(16, 16), (3, 16, 64));
         assert_eq!(of(64, 64), (1, 64, 128));
-        assert_eq!(of(65_536, 1), (1, 8, 65_536 + 64));
+        assert_eq!(of(120, 8), (1, 8, 128));
+        assert_eq!(of(128, 8), (1, 64, 192), "no line more than with an offset of 8");
+        assert_eq!(of(65_536, 1), (1, 64, 65_536 + 64));
     }
 
     #[test]

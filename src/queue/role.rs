@@ -26,6 +26,7 @@ pub enum Peer {
 }
 
 impl Attachment {
+    #[inline]
     fn role_word(&self, role: Role) -> &AtomicU64 {
         let roles = &self.parts().control().roles;
         sync::mapped(match role {
@@ -52,6 +53,7 @@ impl Attachment {
     }
 
     /// Whether the last holder of the role has given it up. Costs a load, and does not notice a death.
+    #[inline]
     pub(super) fn has_left(&self, role: Role) -> bool {
         let holder = role::holder(self.role_word(role));
         holder.held_by().is_none() && holder.is_used()

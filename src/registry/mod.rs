@@ -55,6 +55,21 @@ impl Registration {
     ///
     /// `open` opens the segment's file with a description of its own.
     pub(crate) fn new(records: &[Record], open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Option<Registration>> {
+        const TRIES: usize = 50;
+        for _ in 0..TRIES {
+            if let Some(registration) = Registration::take(records, &open)? {
+                return Ok(Some(registration));
+            }
+            if records.iter().all(|words| words.attached.load(Ordering::SeqCst) != 0) {
+                break;
+            }
+            // One has been left. What keeps it locked is a command that its process has just started, before its exec.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(None)
+    }
+
+    fn take(records: &[Record], open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Option<Registration>> {
         // A child that is forked while the descriptor is open, or before the mapping is marked, would keep the lock.
         let _until_anchored = fork::forbid();
         let description = open()?;

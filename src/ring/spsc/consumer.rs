@@ -13,11 +13,10 @@ use core::mem::{MaybeUninit, size_of};
 #[derive(Debug)]
 pub(crate) struct Consumer<T, M> {
     memory: M,
-    /// Position of the next message: always what `head` says.
-    position: u64,
-    /// How many items of the cursor's cell are known to be committed.
-    committed: usize,
+    /// The place of the next message: always where `head` says.
     cursor: Cursor<T, M>,
+    /// Position up to which messages of the cursor's line are known to be committed. The cursor's own, if none are.
+    committed: u64,
 }
 
 /// What became of an attempt to read.
@@ -37,49 +36,47 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             return Err(corrupted(&memory, "head", (0, limit), position));
         }
         let cursor = Cursor::at(position, &memory);
-        // The first look reads the tag; what lies before the cursor in its cell has been popped.
-        let committed = cursor.item;
-        Ok(Consumer { memory, position, committed, cursor })
+        Ok(Consumer { memory, cursor, committed: position })
     }
 
     pub(crate) fn position(&self) -> u64 {
-        self.position
+        self.cursor.position
     }
 
     /// How many messages of the cell in front can be read. Looks at the tag only when none is known to be there.
     #[inline(always)]
     fn available(&mut self) -> Result<usize, Box<Corrupted>> {
-        if self.committed == self.cursor.item {
+        if self.committed == self.cursor.position {
             self.committed = self.look()?;
         }
-        Ok(self.committed - self.cursor.item)
+        Ok((self.committed - self.cursor.position) as usize)
     }
 
-    /// How many items of the cursor's cell are committed.
+    /// Up to which position the messages of the cursor's line are committed.
     #[inline(always)]
-    fn look(&self) -> Result<usize, Box<Corrupted>> {
+    fn look(&self) -> Result<u64, Box<Corrupted>> {
         // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
         let tag = Tag::from_word(self.memory.tag(self.cursor.cell).load(Ordering::Acquire));
         let committed = self.cursor.committed(tag, &self.memory)?;
-        if committed < self.cursor.item {
-            let expected = (self.cursor.item as u64, M::ITEMS_PER_CELL as u64);
+        if committed < self.cursor.item() {
+            let expected = (self.cursor.item() as u64, M::ITEMS_PER_CELL as u64);
             return Err(corrupted(&self.memory, "the count of the cell in front", expected, committed as u64));
         }
-        Ok(committed)
+        Ok(self.cursor.line_start + committed as u64)
     }
 
     /// Whether there is nothing to pop. Exact: only we pop, and what is pushed stays.
     pub(crate) fn is_empty(&self) -> Result<bool, Box<Corrupted>> {
-        Ok(self.committed == self.cursor.item && self.look()? == self.cursor.item)
+        Ok(self.committed == self.cursor.position && self.look()? == self.cursor.position)
     }
 
     /// Messages that can be popped: at least this many.
     pub(crate) fn len(&self) -> Result<usize, Box<Corrupted>> {
-        let here = self.committed.max(self.look()?) - self.cursor.item;
+        let here = self.look()?;
         // Acquire: what is counted can be popped. Pairs with the Release stores of `tail`, which may lag behind the tags.
         let tail = self.memory.tail().load(Ordering::Acquire);
-        let counted = tail.saturating_sub(self.position).min(self.memory.capacity() as u64) as usize;
-        Ok(counted.max(here).min(self.memory.capacity()))
+        let counted = tail.max(here).max(self.committed) - self.cursor.position;
+        Ok(counted.min(self.memory.capacity() as u64) as usize)
     }
 
     /// Takes the next message.
@@ -89,14 +86,14 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             return Ok(Read::Empty);
         }
         let mut item = MaybeUninit::<T>::uninit();
+        let place = self.cursor;
         // SAFETY: the item at the cursor is committed, and stays as it is until we release it.
-        unsafe { self.memory.read(self.cursor.cell, self.cursor.item, item.as_mut_ptr(), 1) };
-        let position = self.position;
+        unsafe { self.memory.read(place.cell, place.item(), item.as_mut_ptr(), 1) };
         self.release(1);
         // SAFETY: `read` has initialised all of it.
         match unsafe { message::assume_checked(item) } {
             Some(item) => Ok(Read::Got(item)),
-            None => Ok(Read::Invalid(self.invalid(position))),
+            None => Ok(Read::Invalid(self.invalid(place.position))),
         }
     }
 
@@ -107,9 +104,9 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
 
     /// The bytes of the message in front. Nothing has checked that they are a `T`.
     pub(crate) fn front(&self) -> &[u8] {
-        assert!(self.committed > self.cursor.item, "a message is lent only when it is there");
+        assert!(self.committed > self.cursor.position, "a message is lent only when it is there");
         // SAFETY: the cursor names a cell and an item that exist.
-        let item = unsafe { self.memory.item(self.cursor.cell, self.cursor.item) };
+        let item = unsafe { self.memory.item(self.cursor.cell, self.cursor.item()) };
         // SAFETY: it is as large as a `T`, of initialised shared memory, and committed: nobody who keeps to the protocol
         // writes it before we release it, which takes us exclusively.
         unsafe { core::slice::from_raw_parts(item.cast(), size_of::<T>()) }
@@ -118,25 +115,14 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.
     #[inline(always)]
     pub(crate) fn release(&mut self, count: usize) {
-        self.pass(count);
-        self.publish(count);
-    }
-
-    /// Goes on by `count` messages of the cell in front, at most to the start of the next cell, of which nothing is known.
-    #[inline(always)]
-    fn pass(&mut self, count: usize) {
-        let line = self.cursor.line;
-        self.cursor.advance(count, &self.memory);
-        if self.cursor.line != line {
-            self.committed = 0;
-        }
+        self.cursor = self.cursor.after(count, &self.memory);
+        self.publish();
     }
 
     #[inline(always)]
-    fn publish(&mut self, count: usize) {
-        self.position += count as u64;
-        // Release: the items are read before. Pairs with the Acquire load in `Producer::look_for_room`.
-        self.memory.head().store(self.position, Ordering::Release);
+    fn publish(&self) {
+        // Release: the items are read before. Pairs with the Acquire load in `Producer::load_head`.
+        self.memory.head().store(self.cursor.position, Ordering::Release);
         // NB: no code, but nothing that comes after in this program happens before: we may be killed in between.
         compiler_fence(Ordering::SeqCst);
     }
@@ -162,12 +148,12 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             }
             let run = &mut items[filled..];
             let run_length = available.min(run.len());
-            let valid = self.read_run(self.cursor.cell, self.cursor.item, &mut run[..run_length]);
+            let valid = self.read_run(self.cursor, &mut run[..run_length]);
             filled += valid;
-            self.pass(valid);
+            self.cursor = self.cursor.after(valid, &self.memory);
             if valid < run_length {
                 if filled == 0 {
-                    let position = self.position;
+                    let position = self.cursor.position;
                     self.release(1);
                     return Ok(Read::Invalid(self.invalid(position)));
                 }
@@ -175,7 +161,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             }
         }
         if filled > 0 {
-            self.publish(filled);
+            self.publish();
         }
         Ok(if filled > 0 { Read::Got(filled) } else { Read::Empty })
     }
@@ -184,34 +170,33 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// how many items that were. What is special is left to the caller, who looks at it again.
     #[inline(always)]
     fn copy_whole_cells(&mut self, items: &mut [T]) -> usize {
-        if self.cursor.item > 0 {
+        if self.cursor.item() > 0 {
             return 0;
         }
         // NB: a cursor of our own, which the compiler keeps in registers, and a length that it knows.
-        let mut cursor = Cursor { ..self.cursor };
+        let mut cursor = self.cursor;
         let mut filled = 0;
         for run in items.chunks_exact_mut(M::ITEMS_PER_CELL) {
             // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
             let tag = self.memory.tag(cursor.cell).load(Ordering::Acquire);
-            if tag != Tag::new(cursor.line, M::ITEMS_PER_CELL).word()
-                || self.read_run(cursor.cell, 0, run) < M::ITEMS_PER_CELL
+            if tag != Tag::new(cursor.line, M::ITEMS_PER_CELL).word() || self.read_run(cursor, run) < M::ITEMS_PER_CELL
             {
                 break;
             }
-            cursor.next_cell(&self.memory);
+            cursor = cursor.next_line(&self.memory);
             filled += M::ITEMS_PER_CELL;
         }
         if filled > 0 {
             self.cursor = cursor;
-            self.committed = 0;
+            self.committed = cursor.position;
         }
         filled
     }
 
-    /// Copies a run of committed items of a cell, from its item `first` on, into `run`, up to the first that is not valid, and
+    /// Copies a run of committed items of one cell into `run`, up to the first that is not valid, and
     /// returns how many. The others of `run` keep their values.
     #[inline(always)]
-    fn read_run(&self, cell: usize, first: usize, run: &mut [T]) -> usize {
+    fn read_run(&self, from: Cursor<T, M>, run: &mut [T]) -> usize {
         /// Room for what a run overwrites: one large item, or the small items of one line.
         union Saved<T> {
             _item: core::mem::ManuallyDrop<MaybeUninit<T>>,
@@ -224,7 +209,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         unsafe { core::ptr::copy_nonoverlapping(run.as_ptr(), saved, run.len()) };
         // SAFETY: these items are committed, and stay as they are until we publish `head`. `run` may hold bytes that
         // are no `T` from here on, but only until the end of this function, which makes them good again.
-        unsafe { self.memory.read(cell, first, run.as_mut_ptr(), run.len()) };
+        unsafe { self.memory.read(from.cell, from.item(), run.as_mut_ptr(), run.len()) };
         for index in 0..run.len() {
             // SAFETY: `index` is within `run`.
             let item = unsafe { run.as_ptr().add(index) };

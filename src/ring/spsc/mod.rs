@@ -42,14 +42,24 @@ use crate::error::Corrupted;
 use crate::layout::tag::Tag;
 use core::marker::PhantomData;
 
-/// A place in the ring: which line, in which cell, at which item of it.
+/// A place in the ring: a position, and the line and the cell in which it lies.
 #[derive(Debug)]
 struct Cursor<T, M> {
+    position: u64,
+    /// Position of the first item of the line.
+    line_start: u64,
     line: u64,
     cell: usize,
-    item: usize,
     _of: PhantomData<fn(T, M)>,
 }
+
+impl<T, M> Clone for Cursor<T, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, M> Copy for Cursor<T, M> {}
 
 impl<T, M: Memory<T>> Cursor<T, M> {
     const ITEMS: usize = M::ITEMS_PER_CELL;
@@ -57,9 +67,10 @@ impl<T, M: Memory<T>> Cursor<T, M> {
     fn at(position: u64, memory: &M) -> Self {
         let line = position / Self::ITEMS as u64;
         Cursor {
+            position,
+            line_start: line * Self::ITEMS as u64,
             line,
             cell: (line % memory.cells() as u64) as usize,
-            item: (position % Self::ITEMS as u64) as usize,
             _of: PhantomData,
         }
     }
@@ -69,28 +80,45 @@ impl<T, M: Memory<T>> Cursor<T, M> {
         (Tag::MAX_LINE - memory.cells() as u64) * Self::ITEMS as u64
     }
 
+    /// Which item of its cell it is.
+    #[inline(always)]
+    fn item(&self) -> usize {
+        (self.position - self.line_start) as usize
+    }
+
     /// Items left in this cell, from the cursor to its end. At least one.
     #[inline(always)]
     fn room(&self) -> usize {
-        Self::ITEMS - self.item
+        Self::ITEMS - self.item()
     }
 
-    /// Goes on by `count` items, at most to the start of the next cell.
+    /// The place `count` items later, at most the start of the next line.
     #[inline(always)]
-    fn advance(&mut self, count: usize, memory: &M) {
-        self.item += count;
-        if self.item == Self::ITEMS {
-            self.next_cell(memory);
+    fn after(self, count: usize, memory: &M) -> Self {
+        let position = self.position + count as u64;
+        match position - self.line_start < Self::ITEMS as u64 {
+            true => Cursor { position, ..self },
+            false => self.next_line(memory),
         }
     }
 
+    /// The start of the next line.
     #[inline(always)]
-    fn next_cell(&mut self, memory: &M) {
-        self.item = 0;
-        self.line = self.line.wrapping_add(1);
-        self.cell += 1;
-        if self.cell == memory.cells() {
-            self.cell = 0;
+    fn next_line(self, memory: &M) -> Self {
+        self.lines_later(1, memory)
+    }
+
+    /// The start of the line `count` lines later, at most as many as there are cells.
+    #[inline(always)]
+    fn lines_later(self, count: usize, memory: &M) -> Self {
+        let cell = self.cell + count;
+        let line_start = self.line_start + (count * Self::ITEMS) as u64;
+        Cursor {
+            position: line_start,
+            line_start,
+            line: self.line + count as u64,
+            cell: if cell < memory.cells() { cell } else { cell - memory.cells() },
+            _of: PhantomData,
         }
     }
 

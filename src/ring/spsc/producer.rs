@@ -12,11 +12,11 @@ use core::mem::size_of;
 #[derive(Debug)]
 pub(crate) struct Producer<T, M> {
     memory: M,
-    /// Position of the next message.
-    position: u64,
-    /// The consumer's `head` as last seen: never beyond the true one.
-    head: u64,
+    /// The place of the next message.
     cursor: Cursor<T, M>,
+    /// Position of the first message for which there may be no room: the consumer's `head` as last seen, which is never
+    /// beyond the true one, and the capacity.
+    limit: u64,
 }
 
 impl<T, M: Memory<T>> Producer<T, M> {
@@ -36,36 +36,38 @@ impl<T, M: Memory<T>> Producer<T, M> {
         if tail > head.saturating_add(capacity) {
             return Err(corrupted(&memory, "tail", (head, head + capacity), tail));
         }
-        let mut cursor = Cursor::at(head.max(tail), &memory);
+        let start = head.max(tail);
+        let mut cursor = Cursor::at(start, &memory);
         // Relaxed: as for `tail`. Bounded: no more cells than there are can carry the lines of one lap.
         let mut committed = cursor.committed(load(&memory, cursor.cell), &memory)?;
-        let mut complete = 0;
-        while committed == M::ITEMS_PER_CELL && complete < memory.cells() {
-            cursor.next_cell(&memory);
+        for _ in 0..memory.cells() {
+            if committed < M::ITEMS_PER_CELL {
+                break;
+            }
+            cursor = cursor.next_line(&memory);
             committed = cursor.committed(load(&memory, cursor.cell), &memory)?;
-            complete += 1;
         }
-        cursor.item = committed;
-        let position = cursor.line * M::ITEMS_PER_CELL as u64 + committed as u64;
-        if position < head || position - head > capacity {
-            return Err(corrupted(&memory, "the end of the committed messages", (head, head + capacity), position));
+        let position = cursor.line_start + committed as u64;
+        if committed == M::ITEMS_PER_CELL || position < start || position - head > capacity {
+            return Err(corrupted(&memory, "the end of the committed messages", (start, head + capacity), position));
         }
+        cursor.position = position;
         if repair {
-            wipe_uncommitted(&memory, &cursor)?;
+            wipe_uncommitted(&memory, cursor)?;
         }
         // Release: as in `count`, for what a dead producer committed and did not count.
         memory.tail().store(position, Ordering::Release);
-        Ok(Producer { memory, position, head, cursor })
+        Ok(Producer { memory, cursor, limit: head + capacity })
     }
 
     pub(crate) fn position(&self) -> u64 {
-        self.position
+        self.cursor.position
     }
 
     /// How many messages there is room for: exact when it is below `wanted`, else at least `wanted`.
     #[inline(always)]
     fn room(&mut self, wanted: usize) -> Result<usize, Box<Corrupted>> {
-        let room = self.memory.capacity() - (self.position - self.head) as usize;
+        let room = (self.limit - self.cursor.position) as usize;
         if room >= wanted {
             return Ok(room);
         }
@@ -73,24 +75,26 @@ impl<T, M: Memory<T>> Producer<T, M> {
     }
 
     /// Reads the consumer's `head`. Rare: once per lap while the consumer keeps up.
+    #[inline(never)]
     fn look_for_room(&mut self) -> Result<usize, Box<Corrupted>> {
-        self.head = self.load_head()?;
-        Ok(self.memory.capacity() - (self.position - self.head) as usize)
+        self.limit = self.load_head()? + self.memory.capacity() as u64;
+        Ok((self.limit - self.cursor.position) as usize)
     }
 
     fn load_head(&self) -> Result<u64, Box<Corrupted>> {
         // Acquire: the consumer is done with all that lies before `head`, and we overwrite it. Pairs with the Release
         // store in `Consumer::publish`.
         let head = self.memory.head().load(Ordering::Acquire);
-        if head < self.head || head > self.position {
-            return Err(corrupted(&self.memory, "head", (self.head, self.position), head));
+        let seen = self.limit - self.memory.capacity() as u64;
+        if head < seen || head > self.cursor.position {
+            return Err(corrupted(&self.memory, "head", (seen, self.cursor.position), head));
         }
         Ok(head)
     }
 
     /// Messages that were pushed and not popped.
     pub(crate) fn len(&self) -> Result<usize, Box<Corrupted>> {
-        Ok((self.position - self.load_head()?) as usize)
+        Ok((self.cursor.position - self.load_head()?) as usize)
     }
 
     /// Pushes `item` and says `true`, or says `false` when the ring is full.
@@ -100,7 +104,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
             return Ok(false);
         }
         // SAFETY: there is room at the cursor, so the item there is ours to write until we commit it.
-        unsafe { self.memory.write(self.cursor.cell, self.cursor.item, core::slice::from_ref(item)) };
+        unsafe { self.memory.write(self.cursor.cell, self.cursor.item(), core::slice::from_ref(item)) };
         self.commit();
         Ok(true)
     }
@@ -123,35 +127,45 @@ impl<T, M: Memory<T>> Producer<T, M> {
     }
 
     fn item(&self) -> *mut T {
-        let room = self.memory.capacity() as u64 - (self.position - self.head);
-        assert!(room > 0, "a place is lent only while there is room: the consumer may be reading there");
+        assert!(
+            self.limit > self.cursor.position,
+            "a place is lent only while there is room: the consumer may be reading there"
+        );
         // SAFETY: the cursor names a cell and an item that exist.
-        unsafe { self.memory.item(self.cursor.cell, self.cursor.item) }
+        unsafe { self.memory.item(self.cursor.cell, self.cursor.item()) }
     }
 
     /// Commits the one item at the cursor.
     #[inline(always)]
     pub(crate) fn commit(&mut self) {
-        self.publish(self.cursor.cell, Tag::new(self.cursor.line, self.cursor.item + 1));
-        self.cursor.advance(1, &self.memory);
-        self.count(1);
+        // NB: all that is ours first. What comes after an atomic store would be read from memory again.
+        let place = self.cursor;
+        self.cursor = place.after(1, &self.memory);
+        let pushed = self.cursor.position;
+        self.publish(place.cell, Tag::new(place.line, place.item() + 1));
+        self.count(pushed);
     }
 
     /// Pushes as many of `items` as there is room for, and returns how many. They are committed all at once.
     pub(crate) fn push_slice(&mut self, items: &[T]) -> Result<usize, Box<Corrupted>> {
         let count = items.len().min(self.room(items.len())?);
-        let (first, rest) = items[..count].split_at(count.min(self.cursor.room()));
+        if count == 0 {
+            return Ok(0);
+        }
+        let place = self.cursor;
+        let (first, rest) = items[..count].split_at(count.min(place.room()));
         // The later cells, from the last one back, so that each cell is touched once and the commit comes last.
         let later = rest.len().div_ceil(M::ITEMS_PER_CELL);
-        let mut cell = self.cursor.cell + later;
-        if cell >= self.memory.cells() {
-            cell -= self.memory.cells();
-        }
-        let last_cell = cell;
-        let mut line = self.cursor.line + later as u64;
         let whole_cells = rest.chunks_exact(M::ITEMS_PER_CELL);
         // NB: apart from the whole cells, so that for those the compiler knows how much it copies.
         let in_last = whole_cells.remainder();
+        self.cursor = match later {
+            0 => place.after(first.len(), &self.memory),
+            _ => {
+                place.lines_later(later, &self.memory).after(rest.len() - (later - 1) * M::ITEMS_PER_CELL, &self.memory)
+            }
+        };
+        let Cursor { mut cell, mut line, .. } = place.lines_later(later, &self.memory);
         if !in_last.is_empty() {
             self.write_later(cell, line, in_last);
             (cell, line) = (self.cell_before(cell), line - 1);
@@ -160,19 +174,10 @@ impl<T, M: Memory<T>> Producer<T, M> {
             self.write_later(cell, line, items);
             (cell, line) = (self.cell_before(cell), line - 1);
         }
-        if !first.is_empty() {
-            // SAFETY: there is room for them at the cursor, and they end within its cell.
-            unsafe { self.memory.write(self.cursor.cell, self.cursor.item, first) };
-            self.publish(self.cursor.cell, Tag::new(self.cursor.line, self.cursor.item + first.len()));
-            self.cursor.advance(first.len(), &self.memory);
-        }
-        if later > 0 {
-            self.cursor.line += later as u64 - 1;
-            self.cursor.cell = last_cell;
-            let in_last = rest.len() - (later - 1) * M::ITEMS_PER_CELL;
-            self.cursor.advance(in_last, &self.memory);
-        }
-        self.count(count);
+        // SAFETY: there is room for them at the cursor, and they end within its cell.
+        unsafe { self.memory.write(place.cell, place.item(), first) };
+        self.publish(place.cell, Tag::new(place.line, place.item() + first.len()));
+        self.count(self.cursor.position);
         Ok(count)
     }
 
@@ -201,11 +206,10 @@ impl<T, M: Memory<T>> Producer<T, M> {
     }
 
     #[inline(always)]
-    fn count(&mut self, pushed: usize) {
-        self.position += pushed as u64;
+    fn count(&self, pushed: u64) {
         // Release: a consumer that counts by it finds the tags. Pairs with the Acquire load in `Consumer::len`. The tags
         // alone say what is committed; for a successor this is a place to start looking from.
-        self.memory.tail().store(self.position, Ordering::Release);
+        self.memory.tail().store(pushed, Ordering::Release);
     }
 }
 
@@ -215,10 +219,10 @@ fn load<T, M: Memory<T>>(memory: &M, cell: usize) -> Tag {
 
 /// Takes back the tags of a batch whose producer died before it committed: those of the current lap that lie beyond
 /// `end`, the first line that is not complete. The consumer does not look there.
-fn wipe_uncommitted<T, M: Memory<T>>(memory: &M, end: &Cursor<T, M>) -> Result<(), Box<Corrupted>> {
-    let mut cursor = Cursor { ..*end };
+fn wipe_uncommitted<T, M: Memory<T>>(memory: &M, end: Cursor<T, M>) -> Result<(), Box<Corrupted>> {
+    let mut cursor = end;
     for _ in 1..memory.cells() {
-        cursor.next_cell(memory);
+        cursor = cursor.next_line(memory);
         if cursor.committed(load(memory, cursor.cell), memory)? > 0 {
             // Relaxed: the consumer gets here only after we have published the lines before, with Release.
             memory.tag(cursor.cell).store(Tag::new(cursor.line, 0).word(), Ordering::Relaxed);
