@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal};
 use spsc::Peer;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use support::{Child, Job, Name, be_the_other_process, command, listen, say};
 
 type Ring = spsc::Ring<u64>;
@@ -348,8 +349,10 @@ fn hold(arguments: &[String]) {
             "drop among others" => drop_among_others(&arguments[0], held.take()),
             "exec" => panic!("{}", command("hear", &[]).exec()),
             "spawn" => {
-                let mut program = command("hear", &[]);
-                let process = program.stdout(std::process::Stdio::null()).spawn().expect("it can be run");
+                // Without our input, or it would take our words.
+                let mut program = Command::new("sleep");
+                let process =
+                    program.arg("60").stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it can be run");
                 say(process.id());
                 spawned.push(process);
                 continue;
