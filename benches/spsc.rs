@@ -10,17 +10,25 @@
 //! Times drift, most of all in a virtual machine, so that a time of its own says little. The table is made of rounds in
 //! which all candidates take turns; its ratios are medians of ratios within a round.
 //!
-//! Criterion's benches are for comparing one candidate with itself, before and after a change.
+//! Criterion's benches are for comparing one candidate with itself, before and after a change. An iteration of theirs is
+//! a thousand messages or round trips, or a few chunks, so that starting two sides together does not count.
 
 mod support;
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use ringway::spsc;
 use std::time::Duration;
 use support::cores::{Cores, pin};
-use support::job::{Job, Place, Work};
+use support::job::{CHUNKS, Job, Place, Work};
 use support::link::{Link, PEER, be_the_peer};
 use support::{queues, summary};
+
+/// Messages, or round trips, in one iteration of criterion's.
+const MESSAGES: u64 = 1000;
+/// Chunks in one.
+const CHUNKS_AT_ONCE: u64 = 16;
+/// Criterion has no use for all sizes of chunks: the table chooses among them.
+const CHUNK: usize = CHUNKS[3];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,9 +44,12 @@ fn main() {
     let quick = has("--test") || !has("--bench");
     if !only_summary {
         let mut criterion = Criterion::default()
-            .warm_up_time(Duration::from_millis(300))
-            .measurement_time(Duration::from_secs(1))
-            .sample_size(20)
+            .warm_up_time(Duration::from_millis(150))
+            .measurement_time(Duration::from_millis(200))
+            .sample_size(10)
+            // By default the statistics take longer than the measurements.
+            .nresamples(5_000)
+            .without_plots()
             .configure_from_args();
         links(&mut criterion, cores);
         attach(&mut criterion);
@@ -53,14 +64,20 @@ fn links(criterion: &mut Criterion, cores: Cores) {
     for group_of in ["round_trip", "one_by_one", "batches_of_64"] {
         for place in [Place::Threads, Place::Processes] {
             let mut group = criterion.benchmark_group(format!("{group_of}/{place}"));
-            for job in Job::all().into_iter().filter(|job| job.place == place && group_name(job.work) == group_of) {
+            group.sampling_mode(SamplingMode::Flat);
+            let wanted = |job: &Job| {
+                let is_chosen = job.work != Work::Bulk || job.bytes == CHUNK;
+                job.place == place && group_name(job.work) == group_of && is_chosen
+            };
+            for job in Job::all().into_iter().filter(wanted) {
                 let mut link = None;
+                let unit = if job.work == Work::Bulk { CHUNKS_AT_ONCE } else { MESSAGES };
                 if !job.work.is_round_trip() {
-                    group.throughput(Throughput::Bytes(job.bytes as u64));
+                    group.throughput(Throughput::Bytes(job.bytes as u64 * unit));
                 }
                 group.bench_function(BenchmarkId::new(job.work.name(), job.bytes), |bencher| {
                     let link = link.get_or_insert_with(|| Link::open(job, cores));
-                    bencher.iter_custom(|count| link.run(count));
+                    bencher.iter_custom(|count| link.run(count * unit));
                 });
             }
             group.finish();

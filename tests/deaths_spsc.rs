@@ -58,7 +58,7 @@ fn operation(effective: bool, fate: Fate) -> Demands {
 }
 
 const fn state(name: &'static str, popped: usize, filled: usize) -> State {
-    State { name, popped, filled, warm: 0, taken: 0 }
+    State { name, popped, filled, warm: 0, taken: 0, parent: false }
 }
 
 /// The position of the first message of the second lap.
@@ -100,6 +100,7 @@ fn push_states<T: Numbered>() -> Vec<State> {
         state("full", 4, capacity),
         State { taken: 1, ..state("full a moment ago", 4, capacity) },
         State { warm: 2, ..state("pushed before", 4, 0) },
+        State { parent: true, ..state("has a child", 4, 1) },
     ]
 }
 
@@ -116,6 +117,7 @@ fn pop_states<T: Numbered>() -> Vec<State> {
         state("the first of a lap", lap, 2),
         state("full", 4, capacity),
         State { warm: 1, ..state("popped before", 0, 3) },
+        State { parent: true, ..state("has a child", 4, 1) },
     ]
 }
 

@@ -26,6 +26,8 @@ pub struct Board {
     pub takeover_wait: Counter,
     /// Temporary files that dead creators left.
     pub temporaries: Counter,
+    /// The pid of a child of the victim, which outlives it; 0 for none.
+    pub orphan: Counter,
     /// From the victim: whether its operation has returned, how many messages it said were pushed, and which ones the
     /// application has got.
     pub returned: Counter,

@@ -23,11 +23,9 @@ impl Predecessors {
         Predecessors { breeder: RefCell::new(Breeder::new(|| scene.victim())), death }
     }
 
-    /// One of them dies. Returns another attachment to its ring, which takes the process record of the dead one, so
-    /// that it is not the next victim that gets it: the two can be told apart then.
-    fn die<T: Numbered>(&self, ring: &Ring<T>) -> Ring<T> {
-        self.death.die(&mut self.breeder.borrow_mut());
-        Ring::open(ring.name()).expect("a ring")
+    /// One of them dies.
+    fn die<S: Scene>(&self, scene: &S, stage: &mut S::Stage) {
+        self.death.die(&mut self.breeder.borrow_mut(), scene, stage);
     }
 }
 
@@ -59,9 +57,13 @@ impl<T: Numbered> Scene for ClaimingProducer<'_, T> {
     }
 
     fn set(&self) -> Self::Stage {
-        let stage = self.scene.set();
-        let other = self.predecessors.as_ref().map(|predecessors| predecessors.die(&stage.ring));
-        Stage { other, ..stage }
+        let mut stage = self.scene.set();
+        if let Some(predecessors) = &self.predecessors {
+            predecessors.die(self.scene, &mut stage);
+            // It takes the process record of the dead one, so that the victim gets another: they can be told apart then.
+            stage.attachments.push(Ring::open(stage.ring.name()).expect("a ring"));
+        }
+        stage
     }
 
     fn judge(&self, stage: Self::Stage, end: End) -> Result<bool, String> {
@@ -102,9 +104,13 @@ impl<T: Numbered> Scene for ClaimingConsumer<'_, T> {
     }
 
     fn set(&self) -> Self::Stage {
-        let stage = self.scene.set();
-        let other = self.predecessors.as_ref().map(|predecessors| predecessors.die(&stage.ring));
-        Stage { other, ..stage }
+        let mut stage = self.scene.set();
+        if let Some(predecessors) = &self.predecessors {
+            predecessors.die(self.scene, &mut stage);
+            // It takes the process record of the dead one, so that the victim gets another: they can be told apart then.
+            stage.attachments.push(Ring::open(stage.ring.name()).expect("a ring"));
+        }
+        stage
     }
 
     fn judge(&self, stage: Self::Stage, end: End) -> Result<bool, String> {

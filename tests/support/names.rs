@@ -32,6 +32,17 @@ pub fn remove_all_of(test: u32) -> u64 {
     remove(&[ours(test), format!(".ringway-{test}-"), format!(".ringway-{}-", board().victim.get())])
 }
 
+/// Removes what a run that was killed, with all its processes, has left.
+pub fn remove_those_of_the_dead() {
+    for entry in fs::read_dir(FOLDER).expect("shared memory has a folder").flatten() {
+        let name = entry.file_name();
+        let test = name.to_str().and_then(|name| name.strip_prefix("deaths-")?.split('-').next()?.parse::<u32>().ok());
+        if test.is_some_and(|test| fs::metadata(format!("/proc/{test}")).is_err()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn ours(test: u32) -> String {
     format!("deaths-{test}-")
 }

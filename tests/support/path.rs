@@ -13,12 +13,17 @@ use std::collections::HashMap;
 /// Instructions that one more breakpoint is worth.
 const BREAKPOINT: usize = 2;
 
+/// How many instructions of the path a victim leaves out at most when it takes another way.
+const DETOUR: usize = 64;
+
 /// How many repetitions of one instruction, such as a `rep stosb` that clears a page, are kill points: the first ones.
 const REPETITIONS: usize = 256;
 
 #[derive(Debug)]
 pub struct Path {
     legs: Vec<Leg>,
+    /// Legs that begin where no victim has been before: who comes there is on that leg.
+    landmarks: HashMap<u64, usize>,
     kill_points: usize,
 }
 
@@ -85,7 +90,9 @@ impl Path {
                 visits_before = visits.clone();
             }
         }
-        Path { legs, kill_points }
+        let first_visits = legs.iter().enumerate().filter(|(_, leg)| leg.visit == 1);
+        let landmarks = first_visits.map(|(index, leg)| (leg.address, index)).collect();
+        Path { legs, landmarks, kill_points }
     }
 
     /// Instructions from marker to marker; of one that is repeated very often, the first repetitions only.
@@ -107,17 +114,37 @@ impl Path {
         }
         let next = self.legs.get(point.leg + 1);
         let (mut visits_of_next, mut address) = (0, victim.at());
-        for _ in 0..point.steps {
+        for steps in 0..point.steps {
             if victim.step() == Stop::Marker {
                 return Arrival::Done;
             }
             let before = std::mem::replace(&mut address, victim.at());
-            visits_of_next += usize::from(address != before && next.is_some_and(|next| next.address == address));
+            if address == before {
+                continue;
+            }
+            visits_of_next += usize::from(next.is_some_and(|next| next.address == address));
             if next.is_some() && visits_of_next == leg.visits_of_next {
                 return Arrival::At(Point { leg: point.leg + 1, steps: 0 });
             }
+            // A victim that takes another way gets back on the path at the next landmark. One far ahead is none: this
+            // victim comes there twice, the recorded one came there later.
+            match self.landmarks.get(&address) {
+                Some(&later) if later > point.leg && self.legs[later].start <= leg.start + steps + DETOUR => {
+                    return Arrival::At(Point { leg: later, steps: 0 });
+                }
+                _ => {}
+            }
         }
         Arrival::At(point)
+    }
+
+    /// The beginning of the next leg, if there is one.
+    pub fn next_leg(&self, point: Point) -> Option<Point> {
+        (point.leg + 1 < self.legs.len()).then_some(Point { leg: point.leg + 1, steps: 0 })
+    }
+
+    pub fn instructions_between(&self, from: Point, to: Point) -> usize {
+        self.legs[to.leg].start + to.steps - (self.legs[from.leg].start + from.steps)
     }
 
     /// The point after `point`; or, with a stride above one, the beginning of a leg about that far away.

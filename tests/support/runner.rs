@@ -104,6 +104,7 @@ fn run(test: &Test, verbose: bool) {
         println!("test {} ...", test.name);
     }
     let result = catch_unwind(AssertUnwindSafe(test.run));
+    victim::end_orphan();
     names::remove_leftovers();
     let counter = if result.is_ok() { &board().passed } else { &board().failed };
     counter.add(1);
@@ -112,6 +113,7 @@ fn run(test: &Test, verbose: bool) {
 
 /// Runs `tests` in a child, and kills it when it does not get on.
 fn supervise(tests: impl FnOnce(), board: &Board) {
+    names::remove_those_of_the_dead();
     let _ = std::io::stdout().flush();
     // What the child leaves behind, victims above all, becomes ours to wait for.
     // SAFETY: takes numbers only.
@@ -146,7 +148,7 @@ fn supervise(tests: impl FnOnce(), board: &Board) {
             unsafe { libc::kill(child, libc::SIGKILL) };
         }
     }
-    // All of them: the tests, and victims that died with them.
+    // All of them: the tests, and victims that died with them. (A victim's child may take its ten seconds.)
     // SAFETY: no status is asked for.
     while unsafe { libc::waitpid(-1, core::ptr::null_mut(), libc::__WALL) } > 0 {}
     let left = names::remove_all_of(child as u32);

@@ -4,7 +4,7 @@ use super::board::board;
 use super::ledger::{BY_SUCCESSOR, BY_TEST, BY_VICTIM, Numbered, compare, drain, fill, go_on, take_over};
 use super::names;
 use super::sweep::{End, Fate, Scene};
-use super::victim::window;
+use super::victim::{have_a_child, window};
 use core::marker::PhantomData;
 use ringway::spsc::{Consumer, Peer, Producer, Ring};
 use ringway::{ClaimError, Options, TryPushError};
@@ -21,6 +21,8 @@ pub struct State {
     pub warm: usize,
     /// Messages that the survivor pops right before the operation, when the victim has seen the ring without that room.
     pub taken: usize,
+    /// Whether the victim has a child that outlives it. A child has no part in what its parent holds.
+    pub parent: bool,
 }
 
 /// How the victim pushes, or pops.
@@ -44,8 +46,8 @@ impl How {
 #[derive(Debug)]
 pub struct Stage<T, End> {
     pub ring: Ring<T>,
-    /// One more attachment to it, where there is one.
-    pub other: Option<Ring<T>>,
+    /// More attachments to it. They do nothing.
+    pub attachments: Vec<Ring<T>>,
     pub survivor: End,
     /// What has been pushed, and what the survivor has popped.
     pub pushed: Vec<u64>,
@@ -129,6 +131,9 @@ impl<T: Numbered> Scene for Pushing<T> {
     fn victim(&self) {
         let ring = Ring::<T>::open(&self.name).expect("a ring");
         let mut producer = ring.producer().expect("the producer's role");
+        if self.state.parent {
+            have_a_child();
+        }
         let mut numbers = BY_VICTIM..;
         for number in numbers.by_ref().take(self.state.warm) {
             producer.try_push(T::new(number)).expect("room");
@@ -156,7 +161,7 @@ impl<T: Numbered> Scene for Pushing<T> {
 
     fn set(&self) -> Self::Stage {
         let (ring, _, consumer, pushed) = set_up(&self.name, &self.state);
-        Stage { ring, other: None, survivor: consumer, pushed, got: Vec::new() }
+        Stage { ring, attachments: Vec::new(), survivor: consumer, pushed, got: Vec::new() }
     }
 
     fn before(&self, stage: &mut Self::Stage) {
@@ -232,6 +237,9 @@ impl<T: Numbered> Scene for Popping<T> {
     fn victim(&self) {
         let ring = Ring::<T>::open(&self.name).expect("a ring");
         let mut consumer = ring.consumer().expect("the consumer's role");
+        if self.state.parent {
+            have_a_child();
+        }
         let number = |message: &T| message.number().unwrap_or(0);
         for _ in 0..self.state.warm {
             board().saw(number(&consumer.try_pop().expect("a message")));
@@ -259,7 +267,7 @@ impl<T: Numbered> Scene for Popping<T> {
 
     fn set(&self) -> Self::Stage {
         let (ring, producer, _, pushed) = set_up(&self.name, &self.state);
-        Stage { ring, other: None, survivor: producer, pushed, got: Vec::new() }
+        Stage { ring, attachments: Vec::new(), survivor: producer, pushed, got: Vec::new() }
     }
 
     fn meanwhile(&self, stage: &mut Self::Stage, pid: u32) -> Result<(), String> {

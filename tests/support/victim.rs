@@ -192,6 +192,31 @@ fn end(pid: i32) {
     assert!(ended == pid && libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL, "{status:#x}");
 }
 
+/// Makes the victim, which calls this, have a child, which has inherited what there is to inherit and outlives it.
+pub fn have_a_child() {
+    // SAFETY: this process has one thread, so its child may do whatever it could.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // It is killed long before that, unless the test is.
+        // SAFETY: no descriptors are asked about.
+        unsafe { libc::poll(core::ptr::null_mut(), 0, 10_000) };
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(0) };
+    }
+    assert!(child > 0, "fork: {}", Error::last_os_error());
+    board().orphan.set(child as u64);
+}
+
+/// Ends the child of the last victim, if it had one.
+pub fn end_orphan() {
+    let orphan = board().orphan.get() as i32;
+    if orphan > 0 {
+        // SAFETY: a signal to a process that nobody waits for before the tests end, so its pid is still its own.
+        unsafe { libc::kill(orphan, libc::SIGKILL) };
+        board().orphan.set(0);
+    }
+}
+
 /// Has this process killed when its parent ends.
 pub fn die_with_parent() {
     // SAFETY: takes numbers only.
