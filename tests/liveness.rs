@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal};
 use spsc::Peer;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use support::{Child, Job, Name, be_the_other_process, command, listen, say};
 
 type Ring = spsc::Ring<u64>;
@@ -246,23 +247,24 @@ fn records_of_the_dead_are_used_again() {
 
 #[test]
 fn one_process_more_than_there_is_room_for_is_refused_until_one_leaves_or_dies() {
-    let (name, ring) = ring_for(3);
-    let mut one = Child::start("attach", &[name.as_str()]);
-    one.expect("attached");
-    let mut other = Child::start("attach", &[name.as_str()]);
-    other.expect("attached");
+    let (name, _ring) = ring_for(3);
+    // NB: each in a process that starts no others: a command that has not got to its exec keeps a record for a moment.
+    let [mut one, mut other, mut third] = [(); 3].map(|()| Child::start("come and go", &[name.as_str()]));
+    one.order("come");
+    other.order("come");
     for _ in 0..3 {
         let error = Ring::open(&name).expect_err("three are attached");
         assert!(matches!(&error, OpenError::TooManyProcesses { name: found, limit: 3 } if found == name.as_str()));
         assert!(error.to_string().contains("3 processes"), "{error}");
     }
     one.kill();
-    let third = Ring::open(&name).expect("one died");
-    Ring::open(&name).expect_err("three again");
-    drop(third);
-    Ring::open(&name).expect("one left");
-    drop(ring);
-    let _both = (Ring::open(&name).expect("room"), Ring::open(&name).expect("room"));
+    third.order("come");
+    other.tell("come");
+    other.expect("full");
+    third.order("go");
+    other.order("come");
+    third.tell("come");
+    third.expect("full");
 }
 
 #[test]
@@ -348,10 +350,10 @@ fn hold(arguments: &[String]) {
             "drop among others" => drop_among_others(&arguments[0], held.take()),
             "exec" => panic!("{}", command("hear", &[]).exec()),
             "spawn" => {
-                // NB: not a job of this file, which would read our words from the input that it shares with us.
-                let mut program = std::process::Command::new("sleep");
-                let quiet = std::process::Stdio::null;
-                let process = program.arg("1000").stdin(quiet()).stdout(quiet()).spawn().expect("it can be run");
+                // Without our input, or it would take our words.
+                let mut program = Command::new("sleep");
+                let process =
+                    program.arg("60").stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it can be run");
                 say(process.id());
                 spawned.push(process);
                 continue;
@@ -382,6 +384,25 @@ fn attach(arguments: &[String]) {
     listen();
 }
 
+/// Attaches once more, or lets go of all attachments, whenever it is told to.
+fn come_and_go(arguments: &[String]) {
+    let mut rings = Vec::new();
+    while let Some(word) = listen() {
+        match word.as_str() {
+            "go" => rings.clear(),
+            _ => match Ring::open(&arguments[0]) {
+                Ok(ring) => rings.push(ring),
+                Err(error) => {
+                    assert!(matches!(error, OpenError::TooManyProcesses { limit: 3, .. }), "{error}");
+                    say("full");
+                    continue;
+                }
+            },
+        }
+        say("done");
+    }
+}
+
 /// Says whether the producer is alive, without an open descriptor of the ring, whenever it is told to.
 fn ask_without_a_descriptor(arguments: &[String]) {
     let ring = Ring::open(&arguments[0]).expect("the parent made it");
@@ -407,8 +428,13 @@ fn hear(_: &[String]) {
     }
 }
 
-const JOBS: [Job; 4] =
-    [("hold", hold), ("attach", attach), ("ask without a descriptor", ask_without_a_descriptor), ("hear", hear)];
+const JOBS: [Job; 5] = [
+    ("hold", hold),
+    ("attach", attach),
+    ("come and go", come_and_go),
+    ("ask without a descriptor", ask_without_a_descriptor),
+    ("hear", hear),
+];
 
 #[test]
 #[ignore = "not a test: the other process of the tests in this file"]
