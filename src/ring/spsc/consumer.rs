@@ -115,7 +115,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.
     #[inline(always)]
     pub(crate) fn release(&mut self, count: usize) {
-        self.cursor = self.cursor.after(count, &self.memory);
+        self.cursor.advance(count, &self.memory);
         self.publish();
     }
 
@@ -150,7 +150,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             let run_length = available.min(run.len());
             let valid = self.read_run(self.cursor, &mut run[..run_length]);
             filled += valid;
-            self.cursor = self.cursor.after(valid, &self.memory);
+            self.cursor.advance(valid, &self.memory);
             if valid < run_length {
                 if filled == 0 {
                     let position = self.cursor.position;

@@ -92,13 +92,12 @@ impl<T, M: Memory<T>> Cursor<T, M> {
         Self::ITEMS - self.item()
     }
 
-    /// The place `count` items later, at most the start of the next line.
+    /// Goes on by `count` items, at most to the start of the next line.
     #[inline(always)]
-    fn after(self, count: usize, memory: &M) -> Self {
-        let position = self.position + count as u64;
-        match position - self.line_start < Self::ITEMS as u64 {
-            true => Cursor { position, ..self },
-            false => self.next_line(memory),
+    fn advance(&mut self, count: usize, memory: &M) {
+        self.position += count as u64;
+        if self.position - self.line_start == Self::ITEMS as u64 {
+            *self = self.next_line(memory);
         }
     }
 

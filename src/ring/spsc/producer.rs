@@ -103,9 +103,11 @@ impl<T, M: Memory<T>> Producer<T, M> {
         if self.room(1)? == 0 {
             return Ok(false);
         }
+        // NB: read once, as after a write to shared memory the compiler would read it again.
+        let place = self.cursor;
         // SAFETY: there is room at the cursor, so the item there is ours to write until we commit it.
-        unsafe { self.memory.write(self.cursor.cell, self.cursor.item(), core::slice::from_ref(item)) };
-        self.commit();
+        unsafe { self.memory.write(place.cell, place.item(), core::slice::from_ref(item)) };
+        self.commit_at(place);
         Ok(true)
     }
 
@@ -138,12 +140,14 @@ impl<T, M: Memory<T>> Producer<T, M> {
     /// Commits the one item at the cursor.
     #[inline(always)]
     pub(crate) fn commit(&mut self) {
-        // NB: all that is ours first. What comes after an atomic store would be read from memory again.
-        let place = self.cursor;
-        self.cursor = place.after(1, &self.memory);
-        let pushed = self.cursor.position;
+        self.commit_at(self.cursor);
+    }
+
+    #[inline(always)]
+    fn commit_at(&mut self, place: Cursor<T, M>) {
+        self.cursor.advance(1, &self.memory);
         self.publish(place.cell, Tag::new(place.line, place.item() + 1));
-        self.count(pushed);
+        self.count(place.position + 1);
     }
 
     /// Pushes as many of `items` as there is room for, and returns how many. They are committed all at once.
@@ -159,12 +163,13 @@ impl<T, M: Memory<T>> Producer<T, M> {
         let whole_cells = rest.chunks_exact(M::ITEMS_PER_CELL);
         // NB: apart from the whole cells, so that for those the compiler knows how much it copies.
         let in_last = whole_cells.remainder();
-        self.cursor = match later {
-            0 => place.after(first.len(), &self.memory),
+        match later {
+            0 => self.cursor.advance(first.len(), &self.memory),
             _ => {
-                place.lines_later(later, &self.memory).after(rest.len() - (later - 1) * M::ITEMS_PER_CELL, &self.memory)
+                self.cursor = place.lines_later(later, &self.memory);
+                self.cursor.advance(rest.len() - (later - 1) * M::ITEMS_PER_CELL, &self.memory);
             }
-        };
+        }
         let Cursor { mut cell, mut line, .. } = place.lines_later(later, &self.memory);
         if !in_last.is_empty() {
             self.write_later(cell, line, in_last);
@@ -177,7 +182,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
         // SAFETY: there is room for them at the cursor, and they end within its cell.
         unsafe { self.memory.write(place.cell, place.item(), first) };
         self.publish(place.cell, Tag::new(place.line, place.item() + first.len()));
-        self.count(self.cursor.position);
+        self.count(place.position + count as u64);
         Ok(count)
     }
 
