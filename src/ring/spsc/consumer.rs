@@ -133,10 +133,6 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     pub(crate) fn pop_slice(&mut self, items: &mut [T]) -> Result<Read<usize>, Box<Corrupted>> {
         let mut filled = 0;
         while filled < items.len() {
-            filled += self.copy_whole_cells(&mut items[filled..]);
-            if filled == items.len() {
-                break;
-            }
             let available = match self.available() {
                 Ok(available) => available,
                 // What has been read is good; the next call meets the corruption first.
@@ -148,7 +144,11 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             }
             let run = &mut items[filled..];
             let run_length = available.min(run.len());
-            let valid = self.read_run(self.cursor, &mut run[..run_length]);
+            let valid = match run_length {
+                // NB: apart from the others, so that for whole cells the compiler knows how much it copies.
+                whole if whole == M::ITEMS_PER_CELL => self.read_run(&mut run[..M::ITEMS_PER_CELL]),
+                part => self.read_run(&mut run[..part]),
+            };
             filled += valid;
             self.cursor.advance(valid, &self.memory);
             if valid < run_length {
@@ -166,37 +166,10 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         Ok(if filled > 0 { Read::Got(filled) } else { Read::Empty })
     }
 
-    /// Copies whole cells into `items` and goes on behind them, as long as there is nothing special about them; returns
-    /// how many items that were. What is special is left to the caller, who looks at it again.
-    #[inline(always)]
-    fn copy_whole_cells(&mut self, items: &mut [T]) -> usize {
-        if self.cursor.item() > 0 {
-            return 0;
-        }
-        // NB: a cursor of our own, which the compiler keeps in registers, and a length that it knows.
-        let mut cursor = self.cursor;
-        let mut filled = 0;
-        for run in items.chunks_exact_mut(M::ITEMS_PER_CELL) {
-            // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
-            let tag = self.memory.tag(cursor.cell).load(Ordering::Acquire);
-            if tag != Tag::new(cursor.line, M::ITEMS_PER_CELL).word() || self.read_run(cursor, run) < M::ITEMS_PER_CELL
-            {
-                break;
-            }
-            cursor = cursor.next_line(&self.memory);
-            filled += M::ITEMS_PER_CELL;
-        }
-        if filled > 0 {
-            self.cursor = cursor;
-            self.committed = cursor.position;
-        }
-        filled
-    }
-
-    /// Copies a run of committed items of one cell into `run`, up to the first that is not valid, and
+    /// Copies a run of committed items from the cell in front into `run`, up to the first that is not valid, and
     /// returns how many. The others of `run` keep their values.
     #[inline(always)]
-    fn read_run(&self, from: Cursor<T, M>, run: &mut [T]) -> usize {
+    fn read_run(&self, run: &mut [T]) -> usize {
         /// Room for what a run overwrites: one large item, or the small items of one line.
         union Saved<T> {
             _item: core::mem::ManuallyDrop<MaybeUninit<T>>,
@@ -209,7 +182,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         unsafe { core::ptr::copy_nonoverlapping(run.as_ptr(), saved, run.len()) };
         // SAFETY: these items are committed, and stay as they are until we publish `head`. `run` may hold bytes that
         // are no `T` from here on, but only until the end of this function, which makes them good again.
-        unsafe { self.memory.read(from.cell, from.item(), run.as_mut_ptr(), run.len()) };
+        unsafe { self.memory.read(self.cursor.cell, self.cursor.item(), run.as_mut_ptr(), run.len()) };
         for index in 0..run.len() {
             // SAFETY: `index` is within `run`.
             let item = unsafe { run.as_ptr().add(index) };
