@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(of(8, 8), (7, 8, 64));
         assert_eq!(of(40, 8), (1, 8, 64));
         assert_eq!(of(56, 8), (1, 8, 64));
-        assert_eq!(of(57, 1), (1, 8, 128));
+        assert_eq!(of(57, 1), (1, 64, 128));
         assert_eq!(of(16, 16), (3, 16, 64));
         assert_eq!(of(64, 64), (1, 64, 128));
         assert_eq!(of(120, 8), (1, 8, 128));
