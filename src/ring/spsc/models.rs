@@ -17,8 +17,8 @@
 //! | `Producer::take_over`: `head` | Acquire | `the_successor_of_a_producer_uses_what_the_consumer_has_freed_and_no_more` |
 //! | `Producer::take_over`: load of `tail` | Relaxed | only producers store it, and the role makes visible what they did |
 //! | `Producer::take_over`: store of `tail` | Release | `what_a_dead_producer_committed_and_its_successor_counted_can_be_popped` |
-//! | `Producer::look_for_room`: `head` | Acquire | `messages_arrive_in_order_and_unharmed_with_one_to_a_cell` |
-//! | `Producer::push_slice`: tags of later cells | Relaxed | the consumer gets there only by the tag of the first cell, a Release store that comes after |
+//! | `Producer::load_head`: `head` | Acquire | `messages_arrive_in_order_and_unharmed_with_one_to_a_cell` |
+//! | `Producer::write_later`: tags of later cells | Relaxed | the consumer gets there only by the tag of the first cell, a Release store that comes after |
 //! | `Producer::publish`: tag | Release | `messages_arrive_in_order_and_unharmed_with_one_to_a_cell` |
 //! | `Producer::count`: `tail` | Release | `what_the_consumer_counts_can_be_popped` |
 //! | `load`, in a takeover: tags | Relaxed | only producers store them, and the role makes visible what they did |
