@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Test { name: "who_dies_claiming_the_consumers_role_changes_nothing", run: claim_consumer },
         Test { name: "who_dies_attaching_leaves_room_for_the_next", run: attach },
         Test { name: "who_dies_leaving_leaves_a_ring_or_a_free_name", run: detach },
-        Test { name: "who_dies_creating_leaves_a_whole_ring_or_a_free_name", run: create },
+        Test { name: "on_demand_who_dies_creating_leaves_a_whole_ring_or_a_free_name", run: create },
     ])
 }
 

@@ -79,8 +79,7 @@ impl Path {
             let more = std::mem::take(&mut repetitions).saturating_sub(REPETITIONS);
             let visit = visits.entry(address).and_modify(|visits| *visits += 1).or_insert(1_usize);
             let last = legs.last_mut().expect("there is a first one");
-            // Where no victim has been before: how often one has been somewhere may differ from victim to victim.
-            if (*visit == 1 && BREAKPOINT < cost) || more > 0 {
+            if *visit + BREAKPOINT < cost || more > 0 {
                 cost = *visit + BREAKPOINT;
                 if more > 0 {
                     last.enough = index - 1 - more - last.start;
