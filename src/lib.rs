@@ -1,8 +1,8 @@
 //! A lock-free ring buffer in shared memory, for processes that must pass messages in nanoseconds and must not lose one
 //! when a peer is killed.
 //!
-//! > **`kill -9` either process at any instruction.** The survivor does not hang, no committed message is lost, none is
-//! > delivered twice, and whoever takes the dead one's place goes on where it stopped. Nobody calls a repair function.
+//! > **`kill -9` any process at any instruction.** The survivors do not hang, no committed message is lost, none is
+//! > delivered twice, and full capacity comes back. Nobody calls a repair function.
 //!
 //! ```
 //! use ringway::{Options, spsc};
@@ -23,7 +23,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - [`spsc`]: one producer, one consumer. What a death leaves behind is said there, case by case.
+//! - [`spsc`]: one producer, one consumer. [`mpmc`]: many of either; each message goes to one consumer. What a death
+//!   leaves behind is said there, case by case.
 //! - [`Message`]: what can be sent.
 //! - [`Options`], [`Lifetime`]: capacity, permissions, who removes the name.
 //!
@@ -42,6 +43,7 @@ mod error;
 mod layout;
 mod message;
 mod queue;
+mod recover;
 mod registry;
 mod ring;
 mod segment;
@@ -49,12 +51,13 @@ mod sync;
 mod sys;
 
 pub use error::{
-    ClaimError, Corrupted, CreateError, HeaderError, Invalid, InvalidName, OpenError, PopSliceError, ReserveError,
-    Role, TryPopError, TryPushError, UnlinkError,
+    ClaimError, Corrupted, CreateError, EvictError, HeaderError, Invalid, InvalidName, OpenError, PopSliceError,
+    PushSliceError, ReserveError, Role, TryPopError, TryPushError, UnlinkError,
 };
 pub use layout::header::Lifetime;
 pub use message::Message;
-pub use queue::{Options, spsc};
+pub use queue::{Kind, Mpmc, Options, Ring, Spsc, mpmc, spsc};
+pub use recover::Recovered;
 /// What a message type derives its properties from. The derives need `#[zerocopy(crate = "ringway::zerocopy")]` when the
 /// using crate has no dependency on zerocopy of its own.
 pub use zerocopy;

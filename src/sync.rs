@@ -107,5 +107,10 @@ pub(crate) mod mortal {
             step();
             self.word.compare_exchange(current, new, success, failure)
         }
+
+        pub(crate) fn fetch_add(&self, more: u64, order: Ordering) -> u64 {
+            step();
+            self.word.fetch_add(more, order)
+        }
     }
 }

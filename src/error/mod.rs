@@ -3,5 +3,8 @@
 mod ring;
 mod segment;
 
-pub use ring::{ClaimError, Corrupted, Invalid, PopSliceError, ReserveError, Role, TryPopError, TryPushError};
+pub use ring::{
+    ClaimError, Corrupted, EvictError, Invalid, PopSliceError, PushSliceError, ReserveError, Role, TryPopError,
+    TryPushError,
+};
 pub use segment::{CreateError, HeaderError, InvalidName, OpenError, UnlinkError};

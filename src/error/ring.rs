@@ -76,6 +76,15 @@ pub enum TryPushError<T> {
     /// The ring holds as many messages as its capacity.
     #[error("the ring is full; pop from it, or try again later")]
     Full(T),
+    /// Neither full nor free (MPMC): the cell in front is in the hands of a living process, which is in the middle of a
+    /// copy, or stopped.
+    #[error("the cell in front is in the hands of process {pid}; try again, or see whether it is stopped")]
+    Busy {
+        /// The message that was not pushed.
+        message: T,
+        /// The process, as it calls itself.
+        pid: u32,
+    },
     /// The ring's own words contradict each other.
     #[error("{1}")]
     Corrupted(T, Box<Corrupted>),
@@ -85,7 +94,9 @@ impl<T> TryPushError<T> {
     /// The message that was not pushed.
     pub fn into_inner(self) -> T {
         match self {
-            TryPushError::Full(value) | TryPushError::Corrupted(value, _) => value,
+            TryPushError::Full(message) | TryPushError::Busy { message, .. } | TryPushError::Corrupted(message, _) => {
+                message
+            }
         }
     }
 }
@@ -94,6 +105,7 @@ impl<T> fmt::Debug for TryPushError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TryPushError::Full(_) => f.write_str("Full(..)"),
+            TryPushError::Busy { pid, .. } => write!(f, "Busy {{ pid: {pid}, .. }}"),
             TryPushError::Corrupted(_, error) => write!(f, "Corrupted(.., {error:?})"),
         }
     }
@@ -106,6 +118,13 @@ pub enum ReserveError {
     /// The ring holds as many messages as its capacity.
     #[error("the ring is full; pop from it, or try again later")]
     Full,
+    /// Neither full nor free (MPMC): the cell in front is in the hands of a living process, which is in the middle of a
+    /// copy, or stopped.
+    #[error("the cell in front is in the hands of process {pid}; try again, or see whether it is stopped")]
+    Busy {
+        /// The process, as it calls itself.
+        pid: u32,
+    },
     /// The ring's own words contradict each other.
     #[error(transparent)]
     Corrupted(#[from] Box<Corrupted>),
@@ -118,7 +137,14 @@ pub enum TryPopError {
     /// There is no message. A producer that was killed looks like this too: it may come back and go on.
     #[error("the ring is empty; push to it, or try again later")]
     Empty,
-    /// There is no message, and the producer has given up its role in an orderly way.
+    /// Neither empty nor there (MPMC): the message in front is in the hands of a living process, which is in the middle of
+    /// pushing it, or stopped.
+    #[error("the message in front is in the hands of process {pid}; try again, or see whether it is stopped")]
+    Busy {
+        /// The process, as it calls itself.
+        pid: u32,
+    },
+    /// There is no message, and the producer has given up its role in an orderly way (SPSC).
     #[error("the ring is empty and its producer has left")]
     Closed,
     /// The next message was not valid. It was consumed.
@@ -129,14 +155,93 @@ pub enum TryPopError {
     Corrupted(#[from] Box<Corrupted>),
 }
 
+/// Why nothing was copied out of the slice.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PushSliceError {
+    /// Neither full nor free (MPMC): the cell in front is in the hands of a living process, which is in the middle of a
+    /// copy, or stopped.
+    #[error("the cell in front is in the hands of process {pid}; try again, or see whether it is stopped")]
+    Busy {
+        /// The process, as it calls itself.
+        pid: u32,
+    },
+    /// The ring's own words contradict each other.
+    #[error(transparent)]
+    Corrupted(#[from] Box<Corrupted>),
+}
+
 /// Why nothing was copied into the slice.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PopSliceError {
+    /// Neither empty nor there (MPMC): the message in front is in the hands of a living process, which is in the middle of
+    /// pushing it, or stopped.
+    #[error("the message in front is in the hands of process {pid}; try again, or see whether it is stopped")]
+    Busy {
+        /// The process, as it calls itself.
+        pid: u32,
+    },
     /// The next message was not valid. It was consumed.
     #[error(transparent)]
     Invalid(#[from] Box<Invalid>),
     /// The ring's own words contradict each other.
     #[error(transparent)]
     Corrupted(#[from] Box<Corrupted>),
+}
+
+/// Why a process was not evicted. Except with [`Timeout`](EvictError::Timeout), nobody was killed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EvictError {
+    /// No process of that pid is attached.
+    #[error("process {pid} is not attached to ring `{ring}`; see `Ring::peers` for those who are")]
+    NotAttached {
+        /// The name of the ring.
+        ring: Box<str>,
+        /// The pid that was asked for.
+        pid: u32,
+    },
+    /// It is the process that asks.
+    #[error("a process cannot evict itself from ring `{ring}`; drop its handles")]
+    Ourselves {
+        /// The name of the ring.
+        ring: Box<str>,
+    },
+    /// Its pid counts in another pid namespace: here that number is another process, or none.
+    #[error("process {pid} of ring `{ring}` lives in another pid namespace; evict it from there")]
+    OtherNamespace {
+        /// The name of the ring.
+        ring: Box<str>,
+        /// The process, as it calls itself.
+        pid: u32,
+    },
+    /// We may not kill it.
+    #[error("no permission to kill process {pid} of ring `{ring}`; ask its owner, or root")]
+    Permission {
+        /// The name of the ring.
+        ring: Box<str>,
+        /// The process.
+        pid: u32,
+    },
+    /// It was killed, and the kernel has not brought it down yet.
+    #[error("process {pid} of ring `{ring}` was killed and is not dead after {waited_ms} ms; see what it waits for")]
+    Timeout {
+        /// The name of the ring.
+        ring: Box<str>,
+        /// The process.
+        pid: u32,
+        /// How long we waited, in milliseconds.
+        waited_ms: u64,
+    },
+    /// The system refused for another reason.
+    #[error("process {pid} of ring `{ring}` could not be killed: {source}")]
+    System {
+        /// The name of the ring.
+        ring: Box<str>,
+        /// The process.
+        pid: u32,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }

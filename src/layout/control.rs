@@ -7,13 +7,35 @@ use crossbeam_utils::CachePadded;
 /// What both ends of a ring share, each word with cache lines of its own, so that nobody's store disturbs a neighbour.
 #[repr(C)]
 pub(crate) struct Control {
-    /// Position of the next message to pop. Written by the consumer only, exact after every pop.
+    /// Position of the next message to pop. SPSC: written by the consumer only, exact after every pop. MPMC: a position
+    /// that consumers have got to, from which to start looking.
     pub(crate) head: CachePadded<AtomicU64>,
-    /// Position of the next message to push. Written by the producer only. It may lag behind the tags when a producer
-    /// was killed, so it is a place to start looking from, and good enough for counting.
+    /// Position of the next message to push. SPSC: written by the producer only. It may lag behind the tags when a
+    /// producer was killed, so it is a place to start looking from, and good enough for counting. MPMC: as for `head`.
     pub(crate) tail: CachePadded<AtomicU64>,
     /// Who has the roles. Written when a role is claimed or given up.
     pub(crate) roles: CachePadded<Roles>,
+    /// Whether there are messages that somebody took and did not hand over. Written after deaths.
+    pub(crate) orphans: CachePadded<Orphans>,
+    /// The last cell that was found in the hands of a living process by somebody who could not go on (MPMC). For people.
+    pub(crate) obstacle: CachePadded<Obstacle>,
+}
+
+/// A cell that is in somebody's way, by its word, and since when, in nanoseconds since 1970.
+#[repr(C)]
+pub(crate) struct Obstacle {
+    pub(crate) cell: AtomicU64,
+    pub(crate) word: AtomicU64,
+    pub(crate) since: AtomicU64,
+}
+
+/// Equal, unless there may be orphans in the ring (MPMC).
+#[repr(C)]
+pub(crate) struct Orphans {
+    /// Counts the occasions on which orphans may have been made.
+    pub(crate) orphaned: AtomicU64,
+    /// `orphaned`, as of the last search that found none.
+    pub(crate) adopted: AtomicU64,
 }
 
 /// One [`Holder`] word for each end.
@@ -24,12 +46,13 @@ pub(crate) struct Roles {
 }
 
 /// One attached process. Who is alive is decided by a lock byte in the kernel, by `generation`, and, when a name is to be
-/// removed, by `attached`; everything else is for people to read.
+/// removed or somebody died, by `attached`; everything else is for people to read.
 #[repr(C)]
 pub(crate) struct RecordWords {
     /// Counts the processes that have used this record, so that a word which names an earlier one cannot be mistaken.
     pub(crate) generation: AtomicU64,
-    /// 0: nobody, or somebody who left in an orderly way. 1: attached.
+    /// The generation that is attached. 0: nobody, or somebody who left in an orderly way, or died and was cleared up
+    /// after.
     pub(crate) attached: AtomicU64,
     pub(crate) pid: AtomicU64,
     /// When the process was started, in clock ticks since boot, as in `/proc/PID/stat`.
@@ -38,6 +61,14 @@ pub(crate) struct RecordWords {
     pub(crate) pid_namespace: AtomicU64,
     /// When it attached, in nanoseconds since 1970.
     pub(crate) attached_at: AtomicU64,
+    /// Producers and consumers that it has now (MPMC).
+    pub(crate) producers: AtomicU64,
+    pub(crate) consumers: AtomicU64,
+    /// Processes that died with this record and were cleared up after, what they had claimed and not committed, and
+    /// taken and not handed over, in messages (MPMC).
+    pub(crate) deaths: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+    pub(crate) orphaned: AtomicU64,
 }
 
 pub(crate) type Record = CachePadded<RecordWords>;
@@ -111,7 +142,8 @@ impl Holder {
 const _: () = {
     assert!(size_of::<CachePadded<AtomicU64>>() == 128, "this layout needs cache padding of 128 bytes");
     assert!(offset_of!(Control, head) == 0 && offset_of!(Control, tail) == 128 && offset_of!(Control, roles) == 256);
-    assert!(size_of::<Control>() == 384);
+    assert!(offset_of!(Control, orphans) == 384 && offset_of!(Control, obstacle) == 512);
+    assert!(size_of::<Control>() == 640);
     assert!(size_of::<Record>() == 128);
 };
 

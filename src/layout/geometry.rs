@@ -6,7 +6,7 @@ use core::mem::{needs_drop, size_of};
 
 /// Bytes of a cache line, the unit in which cores exchange memory.
 pub(crate) const LINE: usize = 64;
-/// Bytes of the tag at the start of each cell.
+/// Bytes of the tag, or word, at the start of each cell.
 pub(crate) const TAG: usize = 8;
 /// Where cells may start: a page of their own keeps control words and messages apart.
 const CELLS_ALIGN: usize = 4096;
@@ -17,7 +17,8 @@ pub(crate) const MAX_ALIGN: usize = LINE;
 /// The greatest message, so that no sum of sizes below can overflow.
 pub(crate) const MAX_ITEM: usize = 1 << 31;
 
-/// How items lie in a cell. A cell is one cache line full of small items, or as many lines as one large item needs.
+/// How items lie in a cell. A cell is one cache line full of small items, a part of a line for one of them, or as many
+/// lines as one large item needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct CellShape {
     pub(crate) item_size: usize,
@@ -25,20 +26,40 @@ pub(crate) struct CellShape {
     pub(crate) items_per_cell: usize,
     /// From the start of the cell to its first item.
     pub(crate) payload_offset: usize,
-    /// From one cell to the next; a multiple of [`LINE`].
+    /// From one cell to the next; a multiple of [`LINE`], or a power of two below.
     pub(crate) stride: usize,
 }
 
 impl CellShape {
-    /// The shape for messages of type `T`. A type that cannot be a message does not compile.
-    pub(crate) const fn of<T>() -> CellShape {
+    /// The shape for messages of type `T`, as many to a cell as fit. A type that cannot be a message does not compile.
+    pub(crate) const fn packed<T>() -> CellShape {
+        Self::assert_is_message::<T>();
+        CellShape::new(size_of::<T>(), align_of::<T>())
+    }
+
+    /// The shape for messages of type `T`, one to a cell. Small cells share a line: those who meet in one disturb each other
+    /// less than the fewer lines are worth that have to travel.
+    pub(crate) const fn single<T>() -> CellShape {
+        Self::assert_is_message::<T>();
+        CellShape::new_single(size_of::<T>(), align_of::<T>())
+    }
+
+    const fn assert_is_message<T>() {
         const {
             assert!(size_of::<T>() > 0, "a message must have a size: a type of zero bytes cannot travel in a ring");
             assert!(align_of::<T>() <= MAX_ALIGN, "a message can be aligned to at most 64 bytes, the start of a cell");
             assert!(size_of::<T>() <= MAX_ITEM, "a message can have at most 2^31 bytes");
             assert!(!needs_drop::<T>(), "a message is bytes: nobody would know when to drop it");
         }
-        CellShape::new(size_of::<T>(), align_of::<T>())
+    }
+
+    /// A small cell takes the smallest power of two in which it fits, so that it never straddles two lines.
+    const fn new_single(item_size: usize, item_align: usize) -> CellShape {
+        let shape = CellShape { items_per_cell: 1, ..CellShape::new(item_size, item_align) };
+        if shape.stride > LINE {
+            return shape;
+        }
+        CellShape { stride: (shape.payload_offset + item_size).next_power_of_two(), ..shape }
     }
 
     const fn new(item_size: usize, item_align: usize) -> CellShape {
@@ -135,6 +156,23 @@ mod tests {
     }
 
     #[test]
+    fn single_cells_lie_within_a_line_or_begin_with_one() {
+        let of = |size, align| {
+            let shape = CellShape::new_single(size, align);
+            (shape.items_per_cell, shape.payload_offset, shape.stride)
+        };
+        assert_eq!(of(1, 1), (1, 8, 16));
+        assert_eq!(of(8, 8), (1, 8, 16));
+        assert_eq!(of(9, 1), (1, 8, 32));
+        assert_eq!(of(16, 16), (1, 16, 32));
+        assert_eq!(of(25, 1), (1, 8, 64));
+        assert_eq!(of(32, 32), (1, 32, 64));
+        assert_eq!(of(56, 8), (1, 8, 64));
+        assert_eq!(of(57, 1), (1, 64, 128));
+        assert_eq!(of(128, 8), (1, 64, 192));
+    }
+
+    #[test]
     fn every_window_of_capacity_items_fits_into_distinct_cells() {
         for items_per_cell in 1..=9 {
             for capacity in 1..=40 {
@@ -148,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_capacity_that_overflows_is_refused_and_the_greatest_one_is_known() {
-        let shape = CellShape::of::<[u8; 4096]>();
+        let shape = CellShape::packed::<[u8; 4096]>();
         assert_eq!(Geometry::new(shape, usize::MAX, 64), None);
         assert_eq!(Geometry::new(shape, 0, 64), None);
         let most = Geometry::max_capacity(shape, 64);
@@ -158,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_lies_beside_the_cells_is_small() {
-        let geometry = Geometry::new(CellShape::of::<u64>(), 1024, 64).unwrap();
+        let geometry = Geometry::new(CellShape::packed::<u64>(), 1024, 64).unwrap();
         assert!(geometry.cells_offset < 64 * 1024, "{} bytes", geometry.cells_offset);
     }
 }

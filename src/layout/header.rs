@@ -1,13 +1,15 @@
 //! The first bytes of a segment: what it is, for whom, and how it is laid out. Written once, before the name exists.
 
+use super::cell::Word;
 use super::geometry::{CellShape, Geometry, MAX_ALIGN, MAX_ITEM, MAX_PROCESSES};
+use super::tag::Tag;
 use crate::error::HeaderError;
 use core::mem::{offset_of, size_of};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of everything in `layout`. There is no compatibility between versions: a ring holds messages in flight, not
 /// archives, and is created anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 pub(crate) const MAGIC: [u8; 8] = *b"RINGWAY\0";
 const BYTE_ORDER: u32 = 0x0102_0304;
 const TYPE_NAME: usize = 64;
@@ -17,6 +19,25 @@ const TYPE_NAME: usize = 64;
 #[repr(u32)]
 pub(crate) enum Kind {
     Spsc = 1,
+    Mpmc = 2,
+}
+
+impl Kind {
+    /// How the cells of this kind hold messages of type `T`.
+    pub(crate) const fn shape<T>(self) -> CellShape {
+        match self {
+            Kind::Spsc => CellShape::packed::<T>(),
+            Kind::Mpmc => CellShape::single::<T>(),
+        }
+    }
+
+    /// The word of a cell of a new ring.
+    pub(crate) const fn first_word(self, cell: usize) -> u64 {
+        match self {
+            Kind::Spsc => Tag::new(cell as u64, 0).word(),
+            Kind::Mpmc => Word::free(0).word(),
+        }
+    }
 }
 
 /// Who removes the name.

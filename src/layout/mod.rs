@@ -5,13 +5,16 @@
 //! change with it.
 //!
 //! ```text
-//! 0          512          1024                  4096-aligned
+//! 0          512          1152                  4096-aligned
 //! | Header    | Control    | Record x processes  | cell x cells            |
-//! |           | head       |                     | tag u64 | item item ... |
+//! |           | head       |                     | u64 | item item ...     |
 //! |           | tail       |                     |
-//! |           | roles      |                     |
+//! |           | roles      |                     | SPSC: the u64 is a tag  |
+//! |           | orphans    |                     | MPMC: a word            |
+//! |           | obstacle   |                     |
 //! ```
 
+pub(crate) mod cell;
 pub(crate) mod control;
 pub(crate) mod geometry;
 pub(crate) mod header;

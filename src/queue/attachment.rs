@@ -3,17 +3,19 @@
 use super::options::Options;
 use crate::error::{CreateError, OpenError, UnlinkError};
 use crate::layout::control::Holder;
-use crate::layout::geometry::{CellShape, Geometry, MAX_PROCESSES};
+use crate::layout::geometry::{Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
 use crate::layout::parts::Parts;
+use crate::recover;
 use crate::registry::{self, Gate, Registration};
+use crate::ring::memory::{Mapped, Single};
 use crate::segment::name::Name;
 use crate::segment::posix::{self, Segment};
-use crate::sys::fork::Incarnation;
+use crate::sys::fork::{self, Incarnation};
 use crate::sys::lock::Lock;
 use crate::sys::process;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// How long we wait for what takes others microseconds, unless they are stopped: a name that is being replaced, a
@@ -35,7 +37,7 @@ pub(super) struct Attachment {
 
 impl Attachment {
     pub(super) fn create<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, CreateError> {
-        let shape = CellShape::of::<T>();
+        let shape = kind.shape::<T>();
         let found = options.processes;
         if found == 0 || found > MAX_PROCESSES {
             return Err(CreateError::Processes { name: name.into(), found, expected: MAX_PROCESSES });
@@ -54,9 +56,10 @@ impl Attachment {
         };
         let mut segment = Segment::create(name.clone(), geometry, &identity, options.mode)?;
         // Attached before others can find it, so that a segment without a living process is one that nobody makes.
-        let registration = Registration::new(segment.parts().records(), || segment.reopen())
-            .and_then(|registration| registration.ok_or_else(|| io::Error::other("all process records are in use")))
-            .map_err(|source| CreateError::System { name: name.into(), doing: "attaching to it", source })?;
+        let registration =
+            Registration::new(segment.parts().records(), || segment.reopen(), |_, _| {}, &fork::forbid())
+                .and_then(|registration| registration.ok_or_else(|| io::Error::other("all process records are in use")))
+                .map_err(|source| CreateError::System { name: name.into(), doing: "attaching to it", source })?;
         segment.publish()?;
         Ok(Attachment::of(segment, registration))
     }
@@ -98,22 +101,30 @@ impl Attachment {
     fn try_open<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, OpenError> {
         let expected = Expected {
             kind,
-            shape: CellShape::of::<T>(),
+            shape: kind.shape::<T>(),
             schema: Schema::of::<T>(options.schema),
             capacity: options.capacity,
         };
         let owner = options.owner.unwrap_or_else(|| rustix::process::geteuid().as_raw());
         let segment = Segment::open(name.clone(), &expected, owner)?;
-        let gate = segment.reopen().map_err(system_error(name, "opening it once more"))?;
-        let gate = Gate::pass(gate.as_fd(), Lock::Shared, PATIENCE).map_err(system_error(name, "locking it"))?;
-        let Some(_nobody_leaves_as_the_last) = gate else {
+        // While we have it, nobody leaves as the last.
+        let gate = Gate::pass(|| segment.reopen(), Lock::Shared, PATIENCE);
+        let Some(gate) = gate.map_err(system_error(name, "opening it once more, and locking it"))? else {
             return Err(timeout(name, "a process that is leaving it holds its gate, and may be stopped"));
         };
         // Has somebody left as the last one before?
         if !segment.is_current() {
             return Err(OpenError::NotFound { name: name.into() });
         }
-        let registration = Registration::new(segment.parts().records(), || segment.reopen())
+        let records = segment.parts().records();
+        let clear_up = |record, file: BorrowedFd<'_>| match kind {
+            Kind::Spsc => {}
+            Kind::Mpmc => {
+                let memory = Mapped::<T, Single>::new(segment.parts().clone());
+                recover::recover_record::<T, _>(&memory, records, file, record);
+            }
+        };
+        let registration = Registration::new(records, || segment.reopen(), clear_up, gate.no_forks())
             .map_err(system_error(name, "attaching to it"))?;
         let Some(registration) = registration else {
             let limit = segment.parts().geometry().processes;
@@ -136,9 +147,19 @@ impl Attachment {
         self.holder
     }
 
+    /// The process record by which others know us.
+    pub(super) fn record(&self) -> usize {
+        self.holder.held_by().map_or(0, |(record, _)| record)
+    }
+
     /// Whether we are a forked child that has got hold of its parent's attachment, whose memory it does not have.
     pub(super) fn is_inherited(&self) -> bool {
         Incarnation::current() != self.process
+    }
+
+    /// Lends the segment's file, as something to ask the kernel about.
+    pub(super) fn with_file<R>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
+        self.segment.with_file(ask)
     }
 
     /// Whether the process of that record and generation is alive. Doubt is a yes.
@@ -155,7 +176,7 @@ impl Drop for Attachment {
         }
         let Attachment { registration, segment, .. } = self;
         if segment.lifetime() == Lifetime::LastDetach {
-            segment.with_file(|file| leave_through_the_gate(segment, registration, file));
+            leave_through_the_gate(segment, registration);
         }
         if let Some(registration) = registration {
             registration.leave(segment.parts().records());
@@ -165,12 +186,13 @@ impl Drop for Attachment {
 
 /// Gives up our record, and the name as well if nobody else is attached and alive. The gate is held meanwhile, so that
 /// of two processes that leave at the same time one sees that it is the last.
-fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registration>, file: BorrowedFd<'_>) {
-    // When somebody is stopped while attaching or leaving, the name stays for the next one to remove.
-    let gate = Gate::pass(file, Lock::Exclusive, PATIENCE).unwrap_or(None);
+fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registration>) {
+    // When somebody is stopped while attaching or leaving, the name stays for the next one to remove. When the file
+    // cannot be opened by its name, that is not ours to remove.
+    let gate = Gate::pass(|| segment.reopen(), Lock::Exclusive, PATIENCE).unwrap_or(None);
     let records = segment.parts().records();
     if let Some(registration) = registration.take() {
-        if gate.is_some() && !registration.is_anybody_else_alive(records, file) {
+        if gate.as_ref().is_some_and(|gate| !registration.is_anybody_else_alive(records, gate.file())) {
             segment.unlink();
         }
         registration.leave(records);
@@ -182,7 +204,7 @@ pub(super) fn unlink(name: &Name) -> Result<(), UnlinkError> {
     let found = posix::Named::find(name)?;
     // Whoever takes a name away holds the gate of what it names, so that nobody takes it from a newer ring. Without
     // permission to write, or past somebody who is stopped in there, we go without.
-    let _gate = Gate::pass(found.file(), Lock::Exclusive, PATIENCE).unwrap_or(None);
+    let _gate = Gate::pass(|| found.reopen(), Lock::Exclusive, PATIENCE).unwrap_or(None);
     found.unlink()
 }
 

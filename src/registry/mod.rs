@@ -20,7 +20,7 @@
 pub(crate) mod role;
 
 use crate::layout::control::{Holder, Record};
-use crate::sys::fork;
+use crate::sys::fork::{self, NoForks};
 use crate::sys::lock::{self, Lock};
 use crate::sys::mapping::Mapping;
 use crate::sys::process::Identity;
@@ -53,11 +53,18 @@ pub(crate) struct Registration {
 impl Registration {
     /// Takes a record for this process, or says `None` when all are in use.
     ///
-    /// `open` opens the segment's file with a description of its own.
-    pub(crate) fn new(records: &[Record], open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Option<Registration>> {
+    /// `open` opens the segment's file with a description of its own. `clear_up` sees to what a dead process has left
+    /// in the ring, whose record is going to be ours. A child that was forked while the descriptor is open, or before
+    /// the mapping is marked, would keep the lock: hence `no_forks`.
+    pub(crate) fn new(
+        records: &[Record],
+        open: impl Fn() -> io::Result<OwnedFd>,
+        clear_up: impl Fn(usize, BorrowedFd<'_>),
+        no_forks: &NoForks,
+    ) -> io::Result<Option<Registration>> {
         const TRIES: usize = 50;
         for _ in 0..TRIES {
-            if let Some(registration) = Registration::take(records, &open)? {
+            if let Some(registration) = Registration::take(records, &open, &clear_up, no_forks)? {
                 return Ok(Some(registration));
             }
             if records.iter().all(|words| words.attached.load(Ordering::SeqCst) != 0) {
@@ -69,30 +76,46 @@ impl Registration {
         Ok(None)
     }
 
-    fn take(records: &[Record], open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Option<Registration>> {
-        // A child that is forked while the descriptor is open, or before the mapping is marked, would keep the lock.
-        let _until_anchored = fork::forbid();
+    fn take(
+        records: &[Record],
+        open: impl Fn() -> io::Result<OwnedFd>,
+        clear_up: impl Fn(usize, BorrowedFd<'_>),
+        _until_anchored: &NoForks,
+    ) -> io::Result<Option<Registration>> {
         let description = open()?;
         for (record, words) in records.iter().enumerate() {
             if !lock::try_lock(&description, Lock::Exclusive, record_byte(record), 1)? {
                 continue;
             }
+            // Nobody who keeps to the protocol holds the one without the other.
+            if !is_dead(&description, record) {
+                lock::unlock(&description, record_byte(record), 1)?;
+                continue;
+            }
+            // Whatever names this record is of the dead.
+            if words.attached.load(Ordering::SeqCst) != 0 {
+                clear_up(record, description.as_fd());
+                words.attached.store(0, Ordering::SeqCst);
+            }
             // Counted up before *alive* is taken; the system calls order the two. A word that somebody scribbled on
             // wraps around, it does not panic.
-            let generation = words.generation.load(Ordering::SeqCst).wrapping_add(1);
+            let generation = words.generation.load(Ordering::SeqCst).wrapping_add(1).max(1);
             words.generation.store(generation, Ordering::SeqCst);
+            for count in [&words.producers, &words.consumers] {
+                count.store(0, Ordering::SeqCst);
+            }
             let me = Identity::of_this_process();
             words.pid.store(me.pid.into(), Ordering::SeqCst);
             words.start_time.store(me.start_time, Ordering::SeqCst);
             words.pid_namespace.store(me.pid_namespace, Ordering::SeqCst);
             words.attached_at.store(crate::sys::process::now(), Ordering::SeqCst);
-            words.attached.store(1, Ordering::SeqCst);
             if !lock::try_lock(&description, Lock::Exclusive, alive_byte(record), 1)? {
-                // Nobody who keeps to the protocol holds the one without the other.
                 lock::unlock(&description, record_byte(record), 1)?;
                 continue;
             }
             let anchor = Mapping::anchor(&description)?;
+            // After *alive*: who is attached and not alive is dead.
+            words.attached.store(generation, Ordering::SeqCst);
             let holder = Holder::of(record, Holder::generation(generation), me.pid);
             return Ok(Some(Registration { record, holder, _anchor: anchor }));
         }
@@ -137,18 +160,53 @@ pub(crate) fn is_alive(records: &[Record], file: impl AsFd, record: usize, gener
         && Holder::generation(words.generation.load(Ordering::SeqCst)) == generation
 }
 
-/// The gate, held until this is dropped: shared to attach, exclusively to leave as the last.
-#[derive(Debug)]
-pub(crate) struct Gate<'f>(BorrowedFd<'f>);
+/// Whether nobody who is alive uses `record`. Doubt is a no.
+pub(crate) fn is_dead(file: impl AsFd, record: usize) -> bool {
+    !lock::is_locked(file, alive_byte(record), 1).unwrap_or(true)
+}
 
-impl<'f> Gate<'f> {
+/// Processes that have died and were not cleared up after: their records and generations.
+pub(crate) fn dead(records: &[Record], file: impl AsFd) -> impl Iterator<Item = (usize, u64)> {
+    records.iter().enumerate().filter_map(move |(record, words)| {
+        // The word first: who has set it has *alive*, until it leaves or dies.
+        let generation = words.attached.load(Ordering::SeqCst);
+        (generation != 0 && is_dead(&file, record)).then_some((record, generation))
+    })
+}
+
+/// Says that nothing is left in the ring of the dead process of that record and generation. Says whether we were the
+/// first.
+pub(crate) fn clear(records: &[Record], record: usize, generation: u64) -> bool {
+    records[record].attached.compare_exchange(generation, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+}
+
+/// The gate, held until this is dropped: shared to attach, exclusively to leave as the last.
+///
+/// No thread of this process forks meanwhile: a child would have a copy of the descriptor, and keep the gate shut if we
+/// were killed.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    file: OwnedFd,
+    no_forks: NoForks,
+}
+
+impl Gate {
     /// Waits for the gate. Says `None` when that takes longer than `patience`.
-    pub(crate) fn pass(file: BorrowedFd<'f>, how: Lock, patience: Duration) -> io::Result<Option<Gate<'f>>> {
+    ///
+    /// `open` opens the segment's file with a description of its own.
+    pub(crate) fn pass(
+        open: impl Fn() -> io::Result<OwnedFd>,
+        how: Lock,
+        patience: Duration,
+    ) -> io::Result<Option<Gate>> {
         let deadline = Instant::now() + patience;
         loop {
-            if lock::try_lock(file, how, GATE, 1)? {
-                return Ok(Some(Gate(file)));
+            let no_forks = fork::forbid();
+            let file = open()?;
+            if lock::try_lock(&file, how, GATE, 1)? {
+                return Ok(Some(Gate { file, no_forks }));
             }
+            drop((file, no_forks));
             if Instant::now() >= deadline {
                 return Ok(None);
             }
@@ -156,11 +214,20 @@ impl<'f> Gate<'f> {
             std::thread::sleep(Duration::from_micros(50));
         }
     }
+
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// What says that nobody forks while we hold it.
+    pub(crate) fn no_forks(&self) -> &NoForks {
+        &self.no_forks
+    }
 }
 
-impl Drop for Gate<'_> {
+impl Drop for Gate {
     fn drop(&mut self) {
-        // NB: to close the descriptor would not be enough, as a child that was forked meanwhile may have a copy.
-        let _ = lock::unlock(self.0, GATE, 1);
+        // NB: to close the descriptor would not be enough, as a command that is being started may have a copy.
+        let _ = lock::unlock(&self.file, GATE, 1);
     }
 }

@@ -21,7 +21,8 @@ pub(crate) trait Memory<T> {
     fn cells(&self) -> usize;
     fn head(&self) -> &AtomicU64;
     fn tail(&self) -> &AtomicU64;
-    fn tag(&self, cell: usize) -> &AtomicU64;
+    /// The word at the start of a cell.
+    fn word(&self, cell: usize) -> &AtomicU64;
 
     /// Copies `items` into a cell, from its item `first` on.
     ///
@@ -45,9 +46,38 @@ pub(crate) trait Memory<T> {
     unsafe fn item(&self, cell: usize, item: usize) -> *mut T;
 }
 
-/// The cells of a checked segment, as cells of `T`.
+/// What a ring needs beside its cells and hints, when messages that were taken can become orphans.
+pub(crate) trait Orphanage {
+    /// Counts the occasions on which orphans may have been made.
+    fn orphaned(&self) -> &AtomicU64;
+    /// `orphaned`, as of the last search for orphans that found none.
+    fn adopted(&self) -> &AtomicU64;
+}
+
+/// How the cells of a kind of ring hold messages of `T`.
+pub(crate) trait Cells<T> {
+    const SHAPE: CellShape;
+}
+
+/// As many messages to a cell as fit: SPSC.
 #[derive(Debug)]
-pub(crate) struct Mapped<T> {
+pub(crate) struct Packed;
+
+impl<T> Cells<T> for Packed {
+    const SHAPE: CellShape = CellShape::packed::<T>();
+}
+
+/// One message to a cell: MPMC.
+#[derive(Debug)]
+pub(crate) struct Single;
+
+impl<T> Cells<T> for Single {
+    const SHAPE: CellShape = CellShape::single::<T>();
+}
+
+/// The cells of a checked segment, as cells `C` of `T`.
+#[derive(Debug)]
+pub(crate) struct Mapped<T, C> {
     cells: NonNull<u8>,
     head: NonNull<core::sync::atomic::AtomicU64>,
     tail: NonNull<core::sync::atomic::AtomicU64>,
@@ -55,18 +85,24 @@ pub(crate) struct Mapped<T> {
     capacity: usize,
     /// Keeps all of the above mapped.
     parts: Parts,
-    _items: PhantomData<T>,
+    _items: PhantomData<fn(C) -> T>,
 }
 
 // SAFETY: the pointers are into shared memory that `parts` keeps mapped and that every thread may reach; values of `T`
 // pass through it from one thread to another, hence `T: Send`.
-unsafe impl<T: Send> Send for Mapped<T> {}
+unsafe impl<T: Send, C> Send for Mapped<T, C> {}
 
-impl<T> Mapped<T> {
-    const SHAPE: CellShape = CellShape::of::<T>();
+impl<T, C> Clone for Mapped<T, C> {
+    fn clone(&self) -> Self {
+        Mapped { parts: self.parts.clone(), ..*self }
+    }
+}
+
+impl<T, C: Cells<T>> Mapped<T, C> {
+    const SHAPE: CellShape = C::SHAPE;
 
     /// The ring's memory in `parts`, whose geometry must be one for `T`.
-    pub(crate) fn new(parts: Parts) -> Mapped<T> {
+    pub(crate) fn new(parts: Parts) -> Self {
         let geometry = *parts.geometry();
         assert_eq!(geometry.shape, Self::SHAPE, "a segment is checked against its message type before it is used");
         Mapped {
@@ -88,7 +124,7 @@ impl<T> Mapped<T> {
     }
 }
 
-impl<T> Memory<T> for Mapped<T> {
+impl<T, C: Cells<T>> Memory<T> for Mapped<T, C> {
     const ITEMS_PER_CELL: usize = Self::SHAPE.items_per_cell;
 
     fn name(&self) -> &str {
@@ -118,10 +154,10 @@ impl<T> Memory<T> for Mapped<T> {
     }
 
     #[inline(always)]
-    fn tag(&self, cell: usize) -> &AtomicU64 {
-        let tag = self.cell(cell).cast();
-        // SAFETY: a cell starts with its tag, 64-byte aligned and mapped; it is only ever accessed as an atomic.
-        sync::mapped(unsafe { tag.as_ref() })
+    fn word(&self, cell: usize) -> &AtomicU64 {
+        let word = self.cell(cell).cast();
+        // SAFETY: a cell starts with its word, aligned and mapped; it is only ever accessed as an atomic.
+        sync::mapped(unsafe { word.as_ref() })
     }
 
     #[inline(always)]
@@ -152,5 +188,17 @@ impl<T> Memory<T> for Mapped<T> {
         let offset = Self::SHAPE.payload_offset + item * Self::SHAPE.item_size;
         // SAFETY: the item exists by the caller's word, so it lies within the cell's stride.
         unsafe { self.cell(cell).add(offset) }.cast().as_ptr()
+    }
+}
+
+impl<T, C> Orphanage for Mapped<T, C> {
+    #[inline(always)]
+    fn orphaned(&self) -> &AtomicU64 {
+        sync::mapped(&self.parts.control().orphans.orphaned)
+    }
+
+    #[inline(always)]
+    fn adopted(&self) -> &AtomicU64 {
+        sync::mapped(&self.parts.control().orphans.adopted)
     }
 }

@@ -1,4 +1,7 @@
 //! The algorithms, over memory that somebody else provides. A ring cannot sleep, read a clock, or learn who is alive.
 
 pub(crate) mod memory;
+#[cfg(all(test, ringway_loom))]
+mod models;
+pub(crate) mod mpmc;
 pub(crate) mod spsc;

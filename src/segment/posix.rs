@@ -10,7 +10,6 @@ use crate::error::{CreateError, HeaderError, OpenError, UnlinkError};
 use crate::layout::geometry::Geometry;
 use crate::layout::header::{Expected, Header, Identity, Lifetime};
 use crate::layout::parts::Parts;
-use crate::layout::tag::Tag;
 use crate::sys::file::{self, Inode, KeptFile};
 use crate::sys::mapping::Mapping;
 use core::mem::size_of;
@@ -80,9 +79,9 @@ impl Segment {
         for cell in 0..geometry.cells {
             // SAFETY: the cell is one of the geometry's.
             let cell_start = unsafe { parts.cells().add(cell * geometry.shape.stride) };
-            // SAFETY: a cell starts with its tag, aligned to 64 bytes.
-            let tag = unsafe { cell_start.cast::<AtomicU64>().as_ref() };
-            tag.store(Tag::new(cell as u64, 0).word(), Ordering::Relaxed);
+            // SAFETY: a cell starts with its word, aligned.
+            let word = unsafe { cell_start.cast::<AtomicU64>().as_ref() };
+            word.store(identity.kind.first_word(cell), Ordering::Relaxed);
         }
         let header = Header::new(&geometry, identity);
         rustix::io::pwrite(&file, header.as_bytes(), 0).map_err(failed(&name, "writing the header"))?;
@@ -175,11 +174,7 @@ impl Segment {
 
     /// Opens the segment's file once more, with a description of its own.
     pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
-        let file = file::open(&self.path, OFlags::RDWR)?;
-        if Inode::of(&rustix::fs::fstat(&file)?) != self.file.inode() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        Ok(file)
+        reopen(&self.path, self.file.inode())
     }
 
     /// Lends a descriptor of the segment's file to `ask`, or says `None` when there is none to be had.
@@ -209,8 +204,9 @@ impl Drop for Segment {
 /// A ring as found by its name, to have that name removed.
 pub(crate) struct Named {
     name: Name,
-    file: OwnedFd,
     inode: Inode,
+    /// Keeps the inode from being given to another file.
+    _file: OwnedFd,
 }
 
 impl Named {
@@ -227,13 +223,14 @@ impl Named {
         let is_ring = file::not_a_file(&stat).is_none()
             && file::read_start(&file, &mut start).is_ok_and(|read| Header::is_ours(&start[..read]));
         match is_ring {
-            true => Ok(Named { name: name.clone(), file, inode: Inode::of(&stat) }),
+            true => Ok(Named { name: name.clone(), inode: Inode::of(&stat), _file: file }),
             false => Err(UnlinkError::NotARing { name: name.into() }),
         }
     }
 
-    pub(crate) fn file(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    /// Opens its file once more, with a description of its own.
+    pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
+        reopen(&self.name.path(), self.inode)
     }
 
     /// Removes the name, if it is still that of this ring.
@@ -245,6 +242,14 @@ impl Named {
         }
         rustix::fs::unlinkat(CWD, &path, AtFlags::empty()).map_err(failed)
     }
+}
+
+fn reopen(path: &str, inode: Inode) -> io::Result<OwnedFd> {
+    let file = file::open(path, OFlags::RDWR)?;
+    if Inode::of(&rustix::fs::fstat(&file)?) != inode {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(file)
 }
 
 fn unlink_failed(name: &Name, errno: Errno) -> UnlinkError {

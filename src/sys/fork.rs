@@ -36,6 +36,7 @@ impl Incarnation {
 
 /// No thread of this process forks while this lives: `fork` waits. (`vfork` and `posix_spawn` do not; what they start
 /// gives up our memory and descriptors with its exec. A bare `clone` system call is on its own.)
+#[derive(Debug)]
 pub(crate) struct NoForks(PhantomData<*const ()>);
 
 pub(crate) fn forbid() -> NoForks {

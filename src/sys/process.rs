@@ -1,6 +1,9 @@
 //! Who we are, in terms that another process can look up, and what the system says of itself.
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// This process, for other processes and for people.
@@ -40,6 +43,49 @@ pub(crate) fn boot_id() -> [u8; 16] {
         id[index / 2] = id[index / 2] << 4 | digit;
     }
     id
+}
+
+/// Whether a process goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunState {
+    Running,
+    /// By a signal, or a debugger.
+    Stopped,
+}
+
+/// The state of this very process; `None` when it is not there, or lives in a pid namespace that we do not see into.
+pub(crate) fn run_state(of: &Identity) -> Option<RunState> {
+    let mut buffer = [0; 1024];
+    let stat = read_proc(&format!("/proc/{}/stat", of.pid), &mut buffer);
+    if !is_of(stat, of) {
+        return None;
+    }
+    let state = stat.get(stat.iter().rposition(|&byte| byte == b')')? + 2)?;
+    Some(if matches!(state, b'T' | b't') { RunState::Stopped } else { RunState::Running })
+}
+
+/// Kills this very process, not one that has got its pid since. One that is gone already is no error.
+pub(crate) fn kill(victim: &Identity) -> io::Result<()> {
+    let pid = i32::try_from(victim.pid).ok().filter(|&pid| pid > 0).and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+    let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Ok(()),
+        result => result?,
+    };
+    // From here on the descriptor stands for one process. Is it ours?
+    let mut buffer = [0; 1024];
+    if !is_of(read_proc(&format!("/proc/{}/stat", victim.pid), &mut buffer), victim) {
+        return Ok(());
+    }
+    match pidfd_send_signal(&descriptor, Signal::KILL) {
+        Err(Errno::SRCH) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn is_of(stat: &[u8], process: &Identity) -> bool {
+    let namespace = rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino);
+    start_time(stat) == Some(process.start_time) && process.pid_namespace == namespace
 }
 
 /// Nanoseconds since 1970.

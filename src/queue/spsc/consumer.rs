@@ -4,7 +4,7 @@ use super::guards::Peek;
 use crate::error::{PopSliceError, Role, TryPopError};
 use crate::message::Message;
 use crate::queue::role::{HeldRole, Peer};
-use crate::ring::memory::Mapped;
+use crate::ring::memory::{Mapped, Packed};
 use crate::ring::spsc::consumer::{self, Read};
 use std::fmt;
 
@@ -13,7 +13,7 @@ use std::fmt;
 /// It can be sent to another thread, and not be shared by two. Dropping it gives up the role; messages that it has not
 /// popped stay for the next consumer.
 pub struct Consumer<T> {
-    pub(super) ring: consumer::Consumer<T, Mapped<T>>,
+    pub(super) ring: consumer::Consumer<T, Mapped<T, Packed>>,
     pub(super) role: HeldRole,
 }
 
@@ -72,8 +72,9 @@ impl<T: Message> Consumer<T> {
     /// Lends the next message where it lies, without copying it. It stays in the ring, also when we are killed, until
     /// [`Peek::release`] hands it over; dropping the guard leaves it for the next call. Wait-free.
     ///
-    /// Only for types that are valid in every bit pattern, as the other process could change the bytes while we look at
-    /// them. Other types come out of [`try_pop`](Consumer::try_pop), which copies them before it checks them.
+    /// Only for types that are valid in every bit pattern. It trusts the other process not to write to a message that
+    /// is lent: a reference promises the compiler that nobody does. Other types, and messages of a peer that is not
+    /// trusted so far, come out of [`try_pop`](Consumer::try_pop), which copies them before it checks them.
     ///
     /// # Errors
     /// As [`try_pop`](Consumer::try_pop), without `Invalid`.

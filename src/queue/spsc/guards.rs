@@ -1,7 +1,7 @@
 //! A message that is written, or read, where it lies in the ring.
 
 use crate::message::Message;
-use crate::ring::memory::Mapped;
+use crate::ring::memory::{Mapped, Packed};
 use crate::ring::spsc::{consumer, producer};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -15,7 +15,7 @@ const ALIGNED: &str = "an item lies at a multiple of its alignment and has the s
 /// [`DerefMut`]; any type can be written as a whole with [`write`](Reserved::write), or as bytes.
 #[must_use = "dropping it abandons the place: nothing is pushed without `commit`"]
 pub struct Reserved<'p, T> {
-    pub(super) ring: &'p mut producer::Producer<T, Mapped<T>>,
+    pub(super) ring: &'p mut producer::Producer<T, Mapped<T, Packed>>,
 }
 
 impl<T: Message> Reserved<'_, T> {
@@ -58,7 +58,7 @@ impl<T> fmt::Debug for Reserved<'_, T> {
 /// The next message, lent by [`Consumer::peek`](super::Consumer::peek).
 #[must_use = "dropping it leaves the message in the ring: hand it over with `release`"]
 pub struct Peek<'c, T> {
-    pub(super) ring: &'c mut consumer::Consumer<T, Mapped<T>>,
+    pub(super) ring: &'c mut consumer::Consumer<T, Mapped<T, Packed>>,
 }
 
 impl<T: Message + FromBytes> Peek<'_, T> {

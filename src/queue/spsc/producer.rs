@@ -4,7 +4,7 @@ use super::guards::Reserved;
 use crate::error::{Corrupted, ReserveError, Role, TryPushError};
 use crate::message::Message;
 use crate::queue::role::{HeldRole, Peer};
-use crate::ring::memory::Mapped;
+use crate::ring::memory::{Mapped, Packed};
 use crate::ring::spsc::producer;
 use std::fmt;
 
@@ -22,7 +22,7 @@ use std::fmt;
 /// sent::<ringway::spsc::Producer<u64>>();
 /// ```
 pub struct Producer<T> {
-    pub(super) ring: producer::Producer<T, Mapped<T>>,
+    pub(super) ring: producer::Producer<T, Mapped<T, Packed>>,
     pub(super) role: HeldRole,
 }
 

@@ -56,7 +56,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     #[inline(always)]
     fn look(&self) -> Result<u64, Box<Corrupted>> {
         // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
-        let tag = Tag::from_word(self.memory.tag(self.cursor.cell).load(Ordering::Acquire));
+        let tag = Tag::from_word(self.memory.word(self.cursor.cell).load(Ordering::Acquire));
         let committed = self.cursor.committed(tag, &self.memory)?;
         if committed < self.cursor.item() {
             let expected = (self.cursor.item() as u64, M::ITEMS_PER_CELL as u64);

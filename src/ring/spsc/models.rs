@@ -34,14 +34,14 @@
 //! Starting at `head` as well makes a takeover right without that argument.
 
 mod deaths;
-mod heap;
 mod roles;
 mod traffic;
 
 use super::consumer::{Consumer, Read};
 use super::producer::Producer;
-use crate::sync::AtomicU64;
-use heap::Heap;
+use crate::layout::tag::Tag;
+use crate::ring::models::heap::Heap;
+use crate::ring::models::{explore, explore_every_death};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,45 +49,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 type Writer<const K: usize> = Producer<u64, Rc<Heap<K>>>;
 type Reader<const K: usize> = Consumer<u64, Rc<Heap<K>>>;
 
-/// Runs `model` in every interleaving, with at most `preemptions` switches away from a thread that could go on, or
-/// with any number of them.
-fn explore(preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = preemptions;
-    builder.check(model);
-}
-
-/// Explores `model(k)`, in which somebody dies before the k-th of his steps, for every k there is. `model` says whether
-/// he has died; when he has in no interleaving, he has no k-th step.
-fn explore_every_death(preemptions: Option<usize>, model: impl Fn(usize) -> bool + Clone + Send + Sync + 'static) {
-    for steps in 0.. {
-        let died = Arc::new(AtomicBool::new(false));
-        let (model, seen) = (model.clone(), Arc::clone(&died));
-        explore(preemptions, move || {
-            seen.fetch_or(model(steps), Ordering::Relaxed);
-        });
-        if !died.load(Ordering::Relaxed) {
-            break;
-        }
-    }
-}
-
-/// The models rest on this: loom by itself misses one of the two (see `AtomicU64` in `sync`).
-#[test]
-fn a_load_hides_no_other_load_from_the_store_after_it() {
-    let seen = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-    let outcomes = Arc::clone(&seen);
-    explore(None, move || {
-        let word = Rc::new(AtomicU64::new(0));
-        let other = Rc::clone(&word);
-        let storing = loom::thread::spawn(move || {
-            other.load(Ordering::Relaxed);
-            other.store(1, Ordering::Relaxed);
-        });
-        outcomes[word.load(Ordering::Relaxed) as usize].store(true, Ordering::Relaxed);
-        storing.join().unwrap();
-    });
-    assert!(seen.iter().all(|seen| seen.load(Ordering::Relaxed)), "one of the two orders was not tried");
+/// An empty ring.
+fn ring<const K: usize>(capacity: usize) -> Rc<Heap<K>> {
+    Heap::new(capacity, |cell| Tag::new(cell as u64, 0).word())
 }
 
 fn writer<const K: usize>(ring: &Rc<Heap<K>>, repair: bool) -> Writer<K> {

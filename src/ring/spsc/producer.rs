@@ -192,7 +192,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
         // SAFETY: `push_slice` names a cell behind the cursor, and has found room for these items in it.
         unsafe { self.memory.write(cell, 0, items) };
         // Relaxed: the consumer gets here only after the tag of the first cell, which is stored last.
-        self.memory.tag(cell).store(Tag::new(line, items.len()).word(), Ordering::Relaxed);
+        self.memory.word(cell).store(Tag::new(line, items.len()).word(), Ordering::Relaxed);
     }
 
     #[inline(always)]
@@ -204,7 +204,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
     #[inline(always)]
     fn publish(&self, cell: usize, tag: Tag) {
         // Release: the items are written before. Pairs with the Acquire load in `Consumer::look`.
-        self.memory.tag(cell).store(tag.word(), Ordering::Release);
+        self.memory.word(cell).store(tag.word(), Ordering::Release);
         // NB: no code, but nothing that comes after in this program happens before, such as the store of `tail`: we may
         // be killed in between, and a successor must not start beyond what is committed.
         compiler_fence(Ordering::SeqCst);
@@ -219,7 +219,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
 }
 
 fn load<T, M: Memory<T>>(memory: &M, cell: usize) -> Tag {
-    Tag::from_word(memory.tag(cell).load(Ordering::Relaxed))
+    Tag::from_word(memory.word(cell).load(Ordering::Relaxed))
 }
 
 /// Takes back the tags of a batch whose producer died before it committed: those of the current lap that lie beyond
@@ -230,7 +230,7 @@ fn wipe_uncommitted<T, M: Memory<T>>(memory: &M, end: Cursor<T, M>) -> Result<()
         cursor = cursor.next_line(memory);
         if cursor.committed(load(memory, cursor.cell), memory)? > 0 {
             // Relaxed: the consumer gets here only after we have published the lines before, with Release.
-            memory.tag(cursor.cell).store(Tag::new(cursor.line, 0).word(), Ordering::Relaxed);
+            memory.word(cursor.cell).store(Tag::new(cursor.line, 0).word(), Ordering::Relaxed);
         }
     }
     Ok(())

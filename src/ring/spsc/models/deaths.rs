@@ -3,7 +3,6 @@
 //! The successor runs in the thread of the deceased: that makes all which the dead stored visible to it and to nobody
 //! else, which is what a freed lock byte promises.
 
-use super::heap::Heap;
 use super::*;
 use crate::sync::mortal;
 use loom::thread;
@@ -28,7 +27,7 @@ impl Producers {
 
     fn run<const K: usize>(&self, steps: usize) -> bool {
         let Producers { capacity, offset, waiting, victim, successor, looks } = *self;
-        let ring = Heap::<K>::new(capacity);
+        let ring = ring::<K>(capacity);
         start_at(&ring, offset, waiting);
         let mut reader = reader(&ring);
         let pushing = thread::spawn(move || {
@@ -96,7 +95,7 @@ fn the_successor_of_a_producer_uses_what_the_consumer_has_freed_and_no_more() {
 #[test]
 fn what_a_dead_producer_committed_and_its_successor_counted_can_be_popped() {
     explore_every_death(None, |steps| {
-        let ring = Heap::<1>::new(2);
+        let ring = ring::<1>(2);
         let mut reader = reader(&ring);
         let pushing = thread::spawn(move || {
             let end = mortal::at_most(steps, || push_slice(&mut writer(&ring, false), &[1, 2]));
@@ -119,7 +118,7 @@ fn a_producer_may_die_while_it_takes_over_from_the_dead() {
         let died = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&died);
         explore_every_death(None, move |second| {
-            let ring = Heap::<1>::new(3);
+            let ring = ring::<1>(3);
             start_at(&ring, 1, &[]);
             let mut reader = reader(&ring);
             let pushing = thread::spawn(move || {
@@ -156,7 +155,7 @@ fn a_producer_may_die_while_it_takes_over_from_the_dead() {
 /// A consumer that takes one message at a time, or all at once, dies before any of its steps.
 fn a_consumer_dies<const K: usize>(capacity: usize, waiting: &'static [u64], at_once: usize, pushes: u64) {
     explore_every_death(None, move |steps| {
-        let ring = Heap::<K>::new(capacity);
+        let ring = ring::<K>(capacity);
         start_at(&ring, 1, waiting);
         let mut writer = writer(&ring, false);
         let popping = thread::spawn(move || {
@@ -203,7 +202,7 @@ fn both_ends_may_die_at_any_step() {
         let died = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&died);
         explore_every_death(None, move |consumer_steps| {
-            let ring = Heap::<1>::new(2);
+            let ring = ring::<1>(2);
             let consumers_ring = Rc::clone(&ring);
             let pushing = thread::spawn(move || {
                 let acknowledged = mortal::at_most(producer_steps, || push_slice(&mut writer(&ring, false), VICTIM));

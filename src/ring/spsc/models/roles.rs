@@ -3,7 +3,6 @@
 //! NB: nothing that is released joins these two here, they are siblings; the queue does. The models need both, because
 //! each believes a promise of the other.
 
-use super::heap::Heap;
 use super::*;
 use crate::layout::control::Holder;
 use crate::registry::role::{claim, give_up, holder};
@@ -38,7 +37,7 @@ struct Shared<const K: usize> {
 
 impl<const K: usize> Shared<K> {
     fn new(capacity: usize) -> Rc<Self> {
-        Rc::new(Shared { ring: Heap::new(capacity), role: AtomicU64::new(0), deaths: Deaths::new() })
+        Rc::new(Shared { ring: ring(capacity), role: AtomicU64::new(0), deaths: Deaths::new() })
     }
 
     fn claim_writer(&self, process: usize) -> Option<Writer<K>> {

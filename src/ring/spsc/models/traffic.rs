@@ -1,13 +1,12 @@
 //! Both ends alive: what is pushed is popped, once, in order, unharmed.
 
-use super::heap::Heap;
 use super::*;
 use loom::thread;
 
 /// One end tries to push `pushes` times while the other tries to pop `pops` times.
 fn messages_pass<const K: usize>(capacity: usize, pushes: usize, pops: usize) {
     explore(None, move || {
-        let ring = Heap::<K>::new(capacity);
+        let ring = ring::<K>(capacity);
         let (mut writer, mut reader) = (writer(&ring, false), reader(&ring));
         let pushing = thread::spawn(move || {
             let mut accepted = 0;
@@ -43,7 +42,7 @@ fn messages_arrive_in_order_and_unharmed_with_several_to_a_cell() {
 /// The batches go in one after the other, each as far as there is room, while the other end takes all it can get.
 fn batches_pass<const K: usize>(capacity: usize, offset: usize, batches: &'static [usize], pops: usize) {
     explore(None, move || {
-        let ring = Heap::<K>::new(capacity);
+        let ring = ring::<K>(capacity);
         start_at(&ring, offset, &[]);
         let (mut writer, mut reader) = (writer(&ring, false), reader(&ring));
         let pushing = thread::spawn(move || {
@@ -84,7 +83,7 @@ fn a_batch_over_several_cells_is_seen_whole_or_not_at_all() {
 #[test]
 fn a_batch_that_is_popped_in_pieces_is_popped_once() {
     explore(None, || {
-        let ring = Heap::<2>::new(3);
+        let ring = ring::<2>(3);
         let (mut writer, mut reader) = (writer(&ring, false), reader(&ring));
         let pushing = thread::spawn(move || {
             assert_eq!(push_slice(&mut writer, &[1, 2, 3]), 3);
@@ -102,7 +101,7 @@ fn a_batch_that_is_popped_in_pieces_is_popped_once() {
 
 fn messages_pass_in_place<const K: usize>(capacity: usize, pushes: u64, peeks: usize) {
     explore(None, move || {
-        let ring = Heap::<K>::new(capacity);
+        let ring = ring::<K>(capacity);
         let (mut writer, mut reader) = (writer(&ring, false), reader(&ring));
         let memory = Rc::clone(&ring);
         let pushing = thread::spawn(move || {
@@ -147,7 +146,7 @@ fn a_message_is_written_and_read_in_its_place() {
 #[test]
 fn what_the_consumer_counts_can_be_popped() {
     explore(None, || {
-        let ring = Heap::<1>::new(2);
+        let ring = ring::<1>(2);
         let (mut writer, mut reader) = (writer(&ring, false), reader(&ring));
         let pushing = thread::spawn(move || {
             push_slice(&mut writer, &[1, 2]);

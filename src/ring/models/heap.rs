@@ -2,8 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::layout::geometry::cells_for;
-use crate::layout::tag::Tag;
-use crate::ring::memory::Memory;
+use crate::ring::memory::{Memory, Orphanage};
 use crate::sync::{AtomicU64, mortal};
 use loom::cell::UnsafeCell;
 use std::rc::Rc;
@@ -11,37 +10,41 @@ use std::rc::Rc;
 /// Memory for a ring of `u64` with `K` of them in a cell. Each item is a cell of loom's: two accesses of which one is a
 /// write, and which no chain of Acquire and Release puts in order, fail the model, whatever values they see.
 #[derive(Debug)]
-pub(super) struct Heap<const K: usize> {
+pub(crate) struct Heap<const K: usize> {
     capacity: usize,
     head: AtomicU64,
     tail: AtomicU64,
-    tags: Box<[AtomicU64]>,
+    orphaned: AtomicU64,
+    adopted: AtomicU64,
+    words: Box<[AtomicU64]>,
     items: Box<[UnsafeCell<u64>]>,
 }
 
 impl<const K: usize> Heap<K> {
-    /// An empty ring. The threads of a model take turns on one real thread, so an `Rc` will do; loom does not see it,
-    /// so that counting references puts nothing in order.
-    pub(super) fn new(capacity: usize) -> Rc<Self> {
+    /// A ring in which each cell has the `word` of its number at first. The threads of a model take turns on one real
+    /// thread, so an `Rc` will do; loom does not see it, so that counting references puts nothing in order.
+    pub(crate) fn new(capacity: usize, word: impl Fn(usize) -> u64) -> Rc<Self> {
         let cells = cells_for(capacity, K).expect("models are small");
         Rc::new(Heap {
             capacity,
             head: AtomicU64::new(0),
             tail: AtomicU64::new(0),
-            tags: (0..cells as u64).map(|cell| AtomicU64::new(Tag::new(cell, 0).word())).collect(),
+            orphaned: AtomicU64::new(0),
+            adopted: AtomicU64::new(0),
+            words: (0..cells).map(|cell| AtomicU64::new(word(cell))).collect(),
             items: (0..cells * K).map(|_| UnsafeCell::new(0)).collect(),
         })
     }
 
     /// Writes to a place that [`Memory::item`] gave out.
-    pub(super) fn fill(&self, place: *mut u64, value: u64) {
+    pub(crate) fn fill(&self, place: *mut u64, value: u64) {
         mortal::step();
         // SAFETY: the place is an item of ours, and loom fails the model when anybody else may access it now.
         self.item_at(place).with_mut(|item| unsafe { *item = value });
     }
 
     /// Reads a place that [`Memory::item`] gave out.
-    pub(super) fn look(&self, place: *const u64) -> u64 {
+    pub(crate) fn look(&self, place: *const u64) -> u64 {
         mortal::step();
         // SAFETY: as for `fill`.
         self.item_at(place).with(|item| unsafe { *item })
@@ -65,7 +68,7 @@ impl<const K: usize> Memory<u64> for Rc<Heap<K>> {
     }
 
     fn cells(&self) -> usize {
-        self.tags.len()
+        self.words.len()
     }
 
     fn head(&self) -> &AtomicU64 {
@@ -76,8 +79,8 @@ impl<const K: usize> Memory<u64> for Rc<Heap<K>> {
         &self.tail
     }
 
-    fn tag(&self, cell: usize) -> &AtomicU64 {
-        &self.tags[cell]
+    fn word(&self, cell: usize) -> &AtomicU64 {
+        &self.words[cell]
     }
 
     unsafe fn write(&self, cell: usize, first: usize, items: &[u64]) {
@@ -106,5 +109,15 @@ impl<const K: usize> Memory<u64> for Rc<Heap<K>> {
     unsafe fn item(&self, cell: usize, item: usize) -> *mut u64 {
         assert!(item < K);
         self.items[cell * K + item].with(|item| item.cast_mut())
+    }
+}
+
+impl<const K: usize> Orphanage for Rc<Heap<K>> {
+    fn orphaned(&self) -> &AtomicU64 {
+        &self.orphaned
+    }
+
+    fn adopted(&self) -> &AtomicU64 {
+        &self.adopted
     }
 }

@@ -1,0 +1,103 @@
+//! What a handle does when it cannot go on: look whether somebody is dead.
+
+use crate::queue::attachment::Attachment;
+use crate::recover;
+use crate::ring::memory::{Mapped, Single};
+use crate::ring::mpmc::Held;
+use crate::sys::process;
+use core::sync::atomic::Ordering;
+use crossbeam_utils::Backoff;
+use rustix::time::{ClockId, clock_gettime};
+
+/// How often a handle with nothing to do asks who has died, at most.
+const INTERVAL_NS: i64 = 5_000_000;
+
+/// How many cells in somebody's hands an operation gets over. Each time somebody has got on, so this is not reached but
+/// with somebody who scribbles on the words.
+const OBSTACLES: u32 = 10_000;
+
+/// When a handle has last looked for the dead.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Watch {
+    looked_at: i64,
+}
+
+/// Obstacles that one operation has met.
+#[derive(Default)]
+pub(super) struct Obstacles(u32);
+
+impl Watch {
+    /// There is nothing to do: an occasion to look for the dead, if there was none for a while. Says whether some were
+    /// found, so that it is worth while to try again.
+    #[inline]
+    pub(super) fn is_worth_another_try<T>(&mut self, attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
+        if coarse_now().wrapping_sub(self.looked_at) < INTERVAL_NS {
+            return false;
+        }
+        let found = look(attachment, memory);
+        self.looked_at = coarse_now();
+        found
+    }
+}
+
+/// Nanoseconds, exact to a few million. A read of memory, not a system call.
+#[inline]
+fn coarse_now() -> i64 {
+    let time = clock_gettime(ClockId::MonotonicCoarse);
+    time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec)
+}
+
+#[cold]
+fn look<T>(attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
+    let records = attachment.parts().records();
+    attachment.with_file(|file| !recover::recover::<T, _>(memory, records, file).is_empty()).unwrap_or(false)
+}
+
+impl Obstacles {
+    /// A cell is in somebody's hands: waits for the time of a copy or two, and repairs it if that process is dead. `Ok`
+    /// says that it is worth while to try again, `Err` names the process.
+    #[cold]
+    pub(super) fn overcome<T>(
+        &mut self,
+        held: Held,
+        attachment: &Attachment,
+        memory: &Mapped<T, Single>,
+    ) -> Result<(), u32> {
+        self.0 += 1;
+        match wait_or_repair(held, attachment, memory) {
+            true if self.0 < OBSTACLES => Ok(()),
+            _ => Err(name(held, attachment)),
+        }
+    }
+}
+
+/// Says whether the cell is as it was no more.
+fn wait_or_repair<T>(held: Held, attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
+    let backoff = Backoff::new();
+    while !backoff.is_completed() {
+        if !held.persists::<T, _>(memory) {
+            return true;
+        }
+        backoff.snooze();
+    }
+    // Another handle of this very process is alive: we need not ask.
+    if held.owner() == attachment.record() {
+        return false;
+    }
+    let records = attachment.parts().records();
+    attachment.with_file(|file| recover::repair::<T, _>(memory, records, file, held)).unwrap_or(false)
+}
+
+/// The process that holds the cell. It is remembered in the segment since when it does.
+fn name(held: Held, attachment: &Attachment) -> u32 {
+    let obstacle = &attachment.parts().control().obstacle;
+    let (cell, word) = held.cell_and_word();
+    // Relaxed: for people to read.
+    if obstacle.word.load(Ordering::Relaxed) != word || obstacle.cell.load(Ordering::Relaxed) != cell {
+        obstacle.since.store(process::now(), Ordering::Relaxed);
+        obstacle.cell.store(cell, Ordering::Relaxed);
+        obstacle.word.store(word, Ordering::Relaxed);
+    }
+    let record = attachment.parts().records().get(held.owner());
+    record.map_or(0, |record| record.pid.load(Ordering::Relaxed) as u32)
+}

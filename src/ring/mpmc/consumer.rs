@@ -1,0 +1,356 @@
+//! A reading end. See the parent module for the protocol.
+#![allow(unsafe_code)]
+
+use super::table::{self, AtHead};
+use super::{Held, Place, corrupted, restless, tries};
+use crate::error::{Corrupted, Invalid};
+use crate::layout::cell::{Owner, State, Word};
+use crate::message::{self, Message};
+use crate::ring::memory::{Memory, Orphanage};
+use crate::sync::{Ordering, compiler_fence};
+use core::marker::PhantomData;
+use core::mem::{MaybeUninit, size_of};
+
+/// A reading end of a ring, one of many.
+#[derive(Debug)]
+pub(crate) struct Consumer<T, M> {
+    memory: M,
+    /// Our process record.
+    me: Owner,
+    /// Where to look next: nothing before here is left to be taken, but for orphans.
+    place: Place,
+    /// What is lent to a guard: taken, and neither handed over nor given back.
+    lent: Option<Take>,
+    /// The cell in which the last orphan was found.
+    searched: usize,
+    /// A message that was dropped from the middle of a batch, to be reported by the next operation.
+    invalid: Option<Box<Invalid>>,
+    _items: PhantomData<fn() -> T>,
+}
+
+/// What became of an attempt to pop.
+#[derive(Debug)]
+pub(crate) enum Pop<V> {
+    /// A message, or so many, and how often it was adopted from the dead.
+    Got(V, u8),
+    Empty,
+    Held(Held),
+    Invalid(Box<Invalid>),
+}
+
+/// Messages that are ours to read, until we hand them over.
+#[derive(Clone, Copy, Debug)]
+struct Take {
+    place: Place,
+    /// The word of the first cell.
+    word: Word,
+    span: usize,
+}
+
+enum Attempt {
+    Got(Take),
+    Empty,
+    Held(Held),
+}
+
+impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
+    pub(crate) fn new(memory: M, me: Owner) -> Self {
+        // Acquire: a place to start looking from, and no cell is seen as it was before. Pairs with the Release in `hint`.
+        let head = memory.head().load(Ordering::Acquire);
+        let place = Place::at(head, memory.cells());
+        Consumer { memory, me, place, lent: None, searched: 0, invalid: None, _items: PhantomData }
+    }
+
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Takes the next message.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self) -> Result<Pop<T>, Box<Corrupted>> {
+        if let Some(invalid) = self.finish() {
+            return Ok(Pop::Invalid(invalid));
+        }
+        let take = match self.take_one()? {
+            Attempt::Got(take) => take,
+            Attempt::Empty => return Ok(Pop::Empty),
+            Attempt::Held(held) => return Ok(Pop::Held(held)),
+        };
+        let mut item = MaybeUninit::<T>::uninit();
+        // SAFETY: the message is ours to read, and stays as it is until we hand it over.
+        unsafe { self.memory.read(take.place.cell, 0, item.as_mut_ptr(), 1) };
+        self.hand_over(take);
+        // SAFETY: `read` has initialised all of it.
+        match unsafe { message::assume_checked(item) } {
+            Some(item) => Ok(Pop::Got(item, take.word.adoptions())),
+            None => Ok(Pop::Invalid(self.invalid(take.place))),
+        }
+    }
+
+    /// Fills `items` from the front with as many messages as there are in one piece, up to [`Word::MAX_SPAN`]. They are
+    /// handed over all at once. A message that was adopted comes alone.
+    ///
+    /// What is not valid is dropped. The first such message is reported: at once when there was nothing else, or by the
+    /// next operation.
+    pub(crate) fn pop_slice(&mut self, items: &mut [T]) -> Result<Pop<usize>, Box<Corrupted>> {
+        if items.is_empty() {
+            return Ok(Pop::Got(0, 0));
+        }
+        if let Some(invalid) = self.finish() {
+            return Ok(Pop::Invalid(invalid));
+        }
+        let take = match self.take(items.len())? {
+            Attempt::Got(take) => take,
+            Attempt::Empty => return Ok(Pop::Empty),
+            Attempt::Held(held) => return Ok(Pop::Held(held)),
+        };
+        let mut filled = 0;
+        for index in 0..take.span {
+            let place = take.place.later(index, self.memory.cells());
+            let mut item = MaybeUninit::<T>::uninit();
+            // SAFETY: the message is ours to read, and stays as it is until we hand it over.
+            unsafe { self.memory.read(place.cell, 0, item.as_mut_ptr(), 1) };
+            // SAFETY: `read` has initialised all of it.
+            match unsafe { message::assume_checked(item) } {
+                Some(item) => {
+                    items[filled] = item;
+                    filled += 1;
+                }
+                None if self.invalid.is_none() => self.invalid = Some(self.invalid(place)),
+                None => {}
+            }
+        }
+        self.hand_over(take);
+        match self.invalid.take() {
+            Some(invalid) if filled == 0 => Ok(Pop::Invalid(invalid)),
+            later => {
+                self.invalid = later;
+                Ok(Pop::Got(filled, take.word.adoptions()))
+            }
+        }
+    }
+
+    /// Takes a message, to be looked at as [`front`](Self::front) and then released or given back. Says how often it was
+    /// adopted.
+    pub(crate) fn peek(&mut self) -> Result<Pop<()>, Box<Corrupted>> {
+        if let Some(invalid) = self.finish() {
+            return Ok(Pop::Invalid(invalid));
+        }
+        match self.take_one()? {
+            Attempt::Got(take) => {
+                self.lent = Some(take);
+                Ok(Pop::Got((), take.word.adoptions()))
+            }
+            Attempt::Empty => Ok(Pop::Empty),
+            Attempt::Held(held) => Ok(Pop::Held(held)),
+        }
+    }
+
+    /// The bytes of the message that is lent. Nothing has checked that they are a `T`.
+    pub(crate) fn front(&self) -> &[u8] {
+        let take = self.lent.expect("a message is lent from `peek` to `release` or `give_back`");
+        // SAFETY: a place names a cell that exists, and each has one item.
+        let item = unsafe { self.memory.item(take.place.cell, 0) };
+        // SAFETY: it is as large as a `T`, of initialised shared memory, and taken by us: nobody who keeps to the protocol
+        // writes it before we hand it over, which takes us exclusively.
+        unsafe { core::slice::from_raw_parts(item.cast(), size_of::<T>()) }
+    }
+
+    /// Hands over the message that is lent.
+    pub(crate) fn release(&mut self) {
+        if let Some(take) = self.lent.take() {
+            self.hand_over(take);
+        }
+    }
+
+    /// Whether a message is lent.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent.is_some()
+    }
+
+    /// Gives back the message that is lent, if there is one: any consumer may have it now.
+    #[inline(always)]
+    pub(crate) fn give_back(&mut self) {
+        // NB: not `take` at once, which is a store in each pop for what is hardly ever there.
+        if self.lent.is_some() {
+            self.give_back_lent();
+        }
+    }
+
+    #[cold]
+    fn give_back_lent(&mut self) {
+        if let Some(take) = self.lent.take() {
+            // Release: whoever writes here later does it after what we have read.
+            self.memory.word(take.place.cell).store(table::given_back(take.word).word(), Ordering::Release);
+            // Release: who sees this finds the orphan. Pairs with the load in `search`.
+            self.memory.orphaned().fetch_add(1, Ordering::Release);
+            self.go_on(take);
+        }
+    }
+
+    #[inline(always)]
+    fn hand_over(&mut self, take: Take) {
+        let Take { place, span, .. } = take;
+        if span > 1 {
+            self.hand_over_batch(place, span);
+        }
+        // Release: the message is read before. Pairs with the Acquire of the next claim.
+        self.memory.word(place.cell).store(Word::free(place.lap.wrapping_add(1)).word(), Ordering::Release);
+        // NB: no code, but nothing that comes after in this program happens before: we may be killed in between.
+        compiler_fence(Ordering::SeqCst);
+        self.go_on(take);
+    }
+
+    /// All but the last step.
+    fn hand_over_batch(&self, place: Place, span: usize) {
+        // Release: all messages are read before, whoever frees their cells.
+        self.memory.word(place.cell).store(Word::done(place.lap, self.me, span).word(), Ordering::Release);
+        for index in (1..span).rev() {
+            let later = place.later(index, self.memory.cells());
+            // Release: the message is read before. Pairs with the Acquire of the next claim.
+            self.memory.word(later.cell).store(Word::free(later.lap.wrapping_add(1)).word(), Ordering::Release);
+        }
+    }
+
+    /// Looks for the next message behind what was taken. An adopted message was met, or searched, elsewhere.
+    #[inline(always)]
+    fn go_on(&mut self, take: Take) {
+        if take.word.state() == State::Taken {
+            let cells = self.memory.cells();
+            self.place = take.place.later(take.span, cells);
+            super::hint(self.memory.head(), take.place, self.place, cells);
+        }
+    }
+
+    #[inline(always)]
+    fn take_one(&mut self) -> Result<Attempt, Box<Corrupted>> {
+        let place = self.place;
+        let word = self.memory.word(place.cell);
+        let (full, taken) = (Word::full(place.lap), Word::taken(place.lap, self.me, 1));
+        // NB: an exchange that fails takes the line away from the producer that is about to write to it.
+        // Relaxed: confirmed by the exchange, or looked at again.
+        let there = word.load(Ordering::Relaxed) == full.word();
+        // Acquire: the message is read after. Pairs with the Release of its commit.
+        // Release: whoever steps over our cells sees none of them as it was before we saw it.
+        if there && word.compare_exchange(full.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            return Ok(Attempt::Got(Take { place, word: taken, span: 1 }));
+        }
+        self.take(1)
+    }
+
+    /// Takes the first message, and up to `wanted` in a row from there.
+    #[inline(never)]
+    fn take(&mut self, wanted: usize) -> Result<Attempt, Box<Corrupted>> {
+        let cells = self.memory.cells();
+        for _ in 0..tries(cells) {
+            let place = self.place;
+            let word = self.memory.word(place.cell);
+            // Acquire: when it says that we are late by laps, we see no cell as it was laps ago, on the way from here.
+            let seen = Word::from_word(word.load(Ordering::Acquire));
+            match table::at_head(seen, place.lap, cells) {
+                AtHead::Full => {
+                    let span = self.full_from(place, wanted);
+                    let taken = Word::taken(place.lap, self.me, span);
+                    // Acquire and Release: as in `take_one`.
+                    let exchange =
+                        word.compare_exchange(seen.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed);
+                    if exchange.is_ok() {
+                        return Ok(Attempt::Got(Take { place, word: taken, span }));
+                    }
+                }
+                AtHead::Behind(by) => self.place = super::ahead(place, by, self.memory.head(), cells),
+                AtHead::Skipped(free) => super::free_skipped(word, seen, free),
+                AtHead::Orphan => {
+                    if let Some(take) = self.adopt(place.cell, seen) {
+                        return Ok(Attempt::Got(take));
+                    }
+                }
+                AtHead::Empty => {
+                    return Ok(match self.search() {
+                        Some(take) => Attempt::Got(take),
+                        None => Attempt::Empty,
+                    });
+                }
+                // Orphans are of messages before that one.
+                AtHead::Held(owner) => {
+                    return Ok(match self.search() {
+                        Some(take) => Attempt::Got(take),
+                        None => Attempt::Held(Held { cell: place.cell, word: seen, owner }),
+                    });
+                }
+                // Nobody has popped there; or we are late by more laps than a word can tell.
+                AtHead::Impossible => match super::hinted(place, 0, self.memory.head(), cells) {
+                    Some(hinted) => self.place = hinted,
+                    None => return Err(corrupted(&self.memory, place, seen)),
+                },
+            }
+        }
+        Err(restless(&self.memory, self.place))
+    }
+
+    /// How many messages there are from `place` on, up to `wanted`. The first one is there.
+    fn full_from(&self, place: Place, wanted: usize) -> usize {
+        let most = wanted.min(Word::MAX_SPAN).min(self.memory.cells());
+        for count in 1..most {
+            let next = place.later(count, self.memory.cells());
+            // Acquire: the message is read after. It stays: nobody gets there but past `place`.
+            if self.memory.word(next.cell).load(Ordering::Acquire) != Word::full(next.lap).word() {
+                return count;
+            }
+        }
+        most
+    }
+
+    /// Takes the orphan `seen`.
+    #[cold]
+    fn adopt(&self, cell: usize, seen: Word) -> Option<Take> {
+        let adopted = table::adopted(seen, self.me);
+        let word = self.memory.word(cell);
+        // Acquire: the message is read after. Every exchange since its commit carries on what the commit said.
+        let exchange = word.compare_exchange(seen.word(), adopted.word(), Ordering::Acquire, Ordering::Relaxed);
+        exchange.is_ok().then_some(Take { place: Place { lap: seen.lap(), cell }, word: adopted, span: 1 })
+    }
+
+    /// Looks for an orphan in all cells, if there may be any.
+    #[inline(always)]
+    fn search(&mut self) -> Option<Take> {
+        // Acquire: orphans that were made before it was counted are found. Pairs with the Release of the count.
+        let orphaned = self.memory.orphaned().load(Ordering::Acquire);
+        // Relaxed: it says nothing of our own.
+        let adopted = self.memory.adopted().load(Ordering::Relaxed);
+        if orphaned == adopted { None } else { self.search_all(orphaned, adopted) }
+    }
+
+    /// Begins where the last search has found something: what is left of a batch lies there.
+    #[cold]
+    fn search_all(&mut self, orphaned: u64, adopted: u64) -> Option<Take> {
+        let cells = self.memory.cells();
+        for cell in (self.searched..cells).chain(0..self.searched) {
+            // Relaxed: confirmed by the exchange.
+            let seen = Word::from_word(self.memory.word(cell).load(Ordering::Relaxed));
+            if seen.state() == State::Orphan {
+                if let Some(take) = self.adopt(cell, seen) {
+                    self.searched = cell;
+                    return Some(take);
+                }
+            }
+        }
+        // Release: all cells were looked at before. When it fails, somebody else has found the same, or more.
+        let word = self.memory.adopted();
+        let _ = word.compare_exchange(adopted, orphaned, Ordering::Release, Ordering::Relaxed);
+        None
+    }
+
+    /// What is left of earlier operations: a guard that was forgotten, and a message to be reported.
+    #[inline(always)]
+    fn finish(&mut self) -> Option<Box<Invalid>> {
+        self.give_back();
+        self.invalid.take()
+    }
+
+    #[cold]
+    fn invalid(&self, place: Place) -> Box<Invalid> {
+        let position = place.position(self.memory.cells());
+        Box::new(Invalid { ring: self.memory.name().into(), position, expected: core::any::type_name::<T>() })
+    }
+}
