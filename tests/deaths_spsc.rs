@@ -1,8 +1,8 @@
 //! `kill -9` at any instruction: every operation on an SPSC ring, its process killed after every single instruction of
 //! it, and after each death the survivor and a successor go on as if nothing had happened.
 //!
-//! A process is executed one instruction at a time with ptrace(2) and killed after its `k`-th, for every `k` from
-//! entering to leaving the operation. Then nothing that was committed is lost, nothing comes twice, all is in order, the
+//! A process is executed one instruction at a time with ptrace(2), which shows its way through the operation; and at
+//! each point of that way another one is killed. Then nothing that was committed is lost, nothing comes twice, all is in order, the
 //! role can be claimed at once, and all the room is there. The same points are also used to stop the process for a
 //! while: it keeps its role, and ends its operation as if nothing had happened.
 //!
@@ -15,7 +15,9 @@ mod support {
     pub mod comings;
     pub mod ledger;
     pub mod names;
+    pub mod pair;
     pub mod path;
+    pub mod predecessors;
     pub mod runner;
     pub mod sweep;
     pub mod transfers;
@@ -24,15 +26,15 @@ mod support {
 
 use ringway::Lifetime;
 use std::process::ExitCode;
-use support::comings::{Attaching, ClaimingConsumer, ClaimingProducer, Creating, Detaching};
-use support::ledger::Numbered;
+use support::comings::{Attaching, Claiming, Creating, Detaching};
 use support::names;
-use support::runner::{self, Test};
+use support::pair::Packed;
+use support::runner::{self, Report, Test};
 use support::sweep::{Demands, Fate, Scene, sweep};
 use support::transfers::{How, Popping, Pushing, State};
 
 fn main() -> ExitCode {
-    runner::main(&[
+    let tests = [
         Test { name: "try_push_commits_a_message_or_it_never_existed", run: try_push },
         Test { name: "push_slice_commits_a_batch_as_a_whole_or_not_at_all", run: push_slice },
         Test { name: "reserve_and_commit_push_what_lies_there_or_nothing", run: reserve_and_commit },
@@ -43,8 +45,9 @@ fn main() -> ExitCode {
         Test { name: "who_dies_claiming_the_consumers_role_changes_nothing", run: claim_consumer },
         Test { name: "who_dies_attaching_leaves_room_for_the_next", run: attach },
         Test { name: "who_dies_leaving_leaves_a_ring_or_a_free_name", run: detach },
-        Test { name: "on_demand_who_dies_creating_leaves_a_whole_ring_or_a_free_name", run: create },
-    ])
+        Test { name: "who_dies_creating_leaves_a_whole_ring_or_a_free_name", run: create },
+    ];
+    runner::main(&tests, &Report { kill_points: 50_000, roles: true })
 }
 
 /// In a debug build only the first, so that it takes a minute.
@@ -69,11 +72,11 @@ const fn state(name: &'static str, popped: usize, filled: usize) -> State {
 }
 
 /// The position of the first message of the second lap.
-fn lap<T: Numbered>() -> usize {
+fn lap<T: Packed>() -> usize {
     ((T::CAPACITY + T::PER_CELL - 2) / T::PER_CELL + 1) * T::PER_CELL
 }
 
-fn sweep_pushes<T: Numbered>(operation_name: &str, how: How, states: &[State]) {
+fn sweep_pushes<T: Packed>(operation_name: &str, how: How, states: &[State]) {
     for state in states {
         let effective = state.filled + state.warm - state.taken < T::CAPACITY;
         let scene = Pushing::<T>::new(how, state.clone());
@@ -84,7 +87,7 @@ fn sweep_pushes<T: Numbered>(operation_name: &str, how: How, states: &[State]) {
     }
 }
 
-fn sweep_pops<T: Numbered>(operation_name: &str, how: How, states: &[State]) {
+fn sweep_pops<T: Packed>(operation_name: &str, how: How, states: &[State]) {
     for state in states {
         let scene = Popping::<T>::new(how, state.clone());
         for &fate in fates() {
@@ -95,7 +98,7 @@ fn sweep_pops<T: Numbered>(operation_name: &str, how: How, states: &[State]) {
 }
 
 /// What a push of one message may find.
-fn push_states<T: Numbered>() -> Vec<State> {
+fn push_states<T: Packed>() -> Vec<State> {
     let (capacity, per_cell, lap) = (T::CAPACITY, T::PER_CELL, lap::<T>());
     vec![
         state("empty", 0, 0),
@@ -112,7 +115,7 @@ fn push_states<T: Numbered>() -> Vec<State> {
 }
 
 /// What a pop of one message may find.
-fn pop_states<T: Numbered>() -> Vec<State> {
+fn pop_states<T: Packed>() -> Vec<State> {
     let (capacity, per_cell, lap) = (T::CAPACITY, T::PER_CELL, lap::<T>());
     vec![
         state("empty", 0, 0),
@@ -129,11 +132,11 @@ fn pop_states<T: Numbered>() -> Vec<State> {
 }
 
 /// A batch that lies in several cells, and starts and ends inside one where it can.
-fn batch<T: Numbered>() -> How {
+fn batch<T: Packed>() -> How {
     How::Batch((2 * T::PER_CELL + 2).min(T::CAPACITY))
 }
 
-fn batch_push_states<T: Numbered>() -> Vec<State> {
+fn batch_push_states<T: Packed>() -> Vec<State> {
     let (capacity, lap) = (T::CAPACITY, lap::<T>());
     vec![
         state("empty", 0, 0),
@@ -146,7 +149,7 @@ fn batch_push_states<T: Numbered>() -> Vec<State> {
     ]
 }
 
-fn batch_pop_states<T: Numbered>() -> Vec<State> {
+fn batch_pop_states<T: Packed>() -> Vec<State> {
     let (capacity, lap) = (T::CAPACITY, lap::<T>());
     vec![
         state("empty", 0, 0),
@@ -196,16 +199,16 @@ fn claim_producer() {
     claims_of_the_producer::<[u64; 16]>();
 }
 
-fn claims_of_the_producer<T: Numbered>() {
+fn claims_of_the_producer<T: Packed>() {
     for state in batch_push_states::<T>().iter().filter(|state| state.filled < T::CAPACITY) {
         let scene = Pushing::<T>::new(batch::<T>(), state.clone());
         for fate in deaths() {
             let name = |before| format!("claim producer after one who {before}, {}, {}", T::NAME, state.name);
             if state.warm == 0 {
-                sweep(&name("left"), &ClaimingProducer::after_one_who_left(&scene), fate, CLAIM);
+                sweep(&name("left"), &Claiming::after_one_who_left(&scene), fate, CLAIM);
             }
             // All of the batch is written but its first cell: the successor finds as much of it as there can be.
-            sweep(&name("died in a batch"), &ClaimingProducer::after_one_who_died(&scene), fate, CLAIM);
+            sweep(&name("died in a batch"), &Claiming::after_one_who_died(&scene), fate, CLAIM);
         }
     }
 }
@@ -215,13 +218,13 @@ fn claim_consumer() {
     claims_of_the_consumer::<[u64; 16]>();
 }
 
-fn claims_of_the_consumer<T: Numbered>() {
+fn claims_of_the_consumer<T: Packed>() {
     for state in batch_pop_states::<T>().iter().filter(|state| state.filled > 0 && state.warm == 0) {
         let scene = Popping::<T>::new(batch::<T>(), state.clone());
         for fate in deaths() {
             let name = |before| format!("claim consumer after one who {before}, {}, {}", T::NAME, state.name);
-            sweep(&name("left"), &ClaimingConsumer::after_one_who_left(&scene), fate, CLAIM);
-            sweep(&name("died in a batch"), &ClaimingConsumer::after_one_who_died(&scene), fate, CLAIM);
+            sweep(&name("left"), &Claiming::after_one_who_left(&scene), fate, CLAIM);
+            sweep(&name("died in a batch"), &Claiming::after_one_who_died(&scene), fate, CLAIM);
         }
     }
 }
@@ -232,7 +235,8 @@ fn once<S: Scene>(name: &str, scene: &S, both_outcomes: bool) {
 }
 
 fn attach() {
-    once("attach", &Attaching { name: names::fresh(), used: true }, false);
+    once("attach, used by another", &Attaching { name: names::fresh(), used: true }, false);
+    once("attach, used by nobody", &Attaching { name: names::fresh(), used: false }, false);
 }
 
 fn detach() {
@@ -249,4 +253,5 @@ fn detach() {
 
 fn create() {
     once("create", &Creating { name: names::fresh(), taken: false }, true);
+    once("create, the name taken", &Creating { name: names::fresh(), taken: true }, false);
 }

@@ -18,6 +18,8 @@ pub struct Board {
     pub hung: Counter,
     pub lost: Counter,
     pub duplicated: Counter,
+    /// Messages for which there was no room any more.
+    pub capacity_lost: Counter,
     pub passed: Counter,
     pub failed: Counter,
     /// Takeovers of a role, those that were not granted at the first attempt, and the longest wait in microseconds.
@@ -32,6 +34,8 @@ pub struct Board {
     /// application has got.
     pub returned: Counter,
     pub pushed: Counter,
+    /// From the victim: a message that its application has looked at without having got it; 0 for none.
+    pub looked_at: Counter,
     seen_count: Counter,
     seen: [Counter; SEEN],
 }
@@ -70,6 +74,7 @@ impl Board {
     pub fn wipe(&self) {
         self.returned.set(0);
         self.pushed.set(0);
+        self.looked_at.set(0);
         self.seen_count.set(0);
     }
 }

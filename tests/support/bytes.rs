@@ -11,7 +11,7 @@ pub const HEAD: usize = 512;
 pub const TAIL: usize = 512 + 128;
 pub const PRODUCER: usize = 512 + 256;
 pub const CONSUMER: usize = 512 + 256 + 8;
-pub const RECORDS: usize = 512 + 384;
+pub const RECORDS: usize = 512 + 640;
 pub const RECORD: usize = 128;
 
 /// The fields of the header: name, offset, length in bytes.

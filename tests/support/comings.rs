@@ -1,127 +1,104 @@
 //! Victims that come and go: they claim a role, attach, detach, or create a ring.
 
 use super::board::board;
-use super::ledger::{BY_VICTIM, Numbered, compare, drain, go_on, take_over};
+use super::ledger::{BY_VICTIM, Numbered, compare};
 use super::names;
-use super::sweep::{End, Scene, TooEarly};
-use super::transfers::{Popping, Pushing, Stage};
-use super::victim::{Breeder, window};
-use core::cell::RefCell;
+use super::pair::{Packed, drain, go_on, take_over};
+use super::predecessors::Predecessors;
+use super::sweep::{End, Scene};
+use super::transfers::{Popping, Pushing};
+use super::victim::window;
 use ringway::spsc::{Consumer, Peer, Producer, Ring};
 use ringway::{Lifetime, Options};
 
-/// Processes that die before the victim comes, in the middle of something.
-#[derive(Debug)]
-struct Predecessors {
-    breeder: RefCell<Breeder>,
-    death: TooEarly,
+/// A scene whose victim has a role.
+pub trait Holding: Scene {
+    /// Calls [`window`]: in it the role is claimed.
+    fn claim(&self);
+
+    /// Who has the role.
+    fn holder(stage: &Self::Stage) -> Peer;
+
+    /// Everything goes on as if the one who claimed the role had never been.
+    fn go_on_after_claim(stage: Self::Stage, end: End) -> Result<(), String>;
 }
 
-impl Predecessors {
-    fn of<S: Scene>(scene: &S) -> Predecessors {
-        let death = TooEarly::find(scene);
-        Predecessors { breeder: RefCell::new(Breeder::new(|| scene.victim())), death }
-    }
-
-    /// One of them dies.
-    fn die<S: Scene>(&self, scene: &S, stage: &mut S::Stage) {
-        self.death.die(&mut self.breeder.borrow_mut(), scene, stage);
-    }
-}
-
-/// The victim claims the producer's role. The ring is as `scene` has it, and the one who had the role before either
-/// left or died in `scene`.
-#[derive(Debug)]
-pub struct ClaimingProducer<'s, T> {
-    scene: &'s Pushing<T>,
-    predecessors: Option<Predecessors>,
-}
-
-impl<'s, T: Numbered> ClaimingProducer<'s, T> {
-    pub fn after_one_who_left(scene: &'s Pushing<T>) -> Self {
-        ClaimingProducer { scene, predecessors: None }
-    }
-
-    pub fn after_one_who_died(scene: &'s Pushing<T>) -> Self {
-        ClaimingProducer { scene, predecessors: Some(Predecessors::of(scene)) }
-    }
-}
-
-impl<T: Numbered> Scene for ClaimingProducer<'_, T> {
-    type Stage = Stage<T, Consumer<T>>;
-
-    fn victim(&self) {
-        let ring = Ring::<T>::open(self.scene.ring_name()).expect("a ring");
+impl<T: Packed> Holding for Pushing<T> {
+    fn claim(&self) {
+        let ring = Ring::<T>::open(self.ring_name()).expect("a ring");
         let mut producer = None;
         window(|| producer = Some(ring.producer().expect("the producer's role")));
     }
 
-    fn set(&self) -> Self::Stage {
-        let mut stage = self.scene.set();
-        if let Some(predecessors) = &self.predecessors {
-            predecessors.die(self.scene, &mut stage);
-            // It takes the process record of the dead one, so that the victim gets another: they can be told apart then.
-            stage.attachments.push(Ring::open(stage.ring.name()).expect("a ring"));
-        }
-        stage
+    fn holder(stage: &Self::Stage) -> Peer {
+        stage.survivor.peer()
     }
 
-    fn judge(&self, stage: Self::Stage, end: End) -> Result<bool, String> {
-        let had_the_role = stage.survivor.peer() == Peer::Dead { pid: end.pid };
-        if end.returned && !had_the_role {
-            return Err(format!("{:?} after a claim", stage.survivor.peer()));
-        }
-        let in_flight = Pushing::go_on_after(stage, end, &[])?;
-        assert!(!in_flight, "what nobody pushed is no part of what is expected");
-        Ok(had_the_role)
+    fn go_on_after_claim(stage: Self::Stage, end: End) -> Result<(), String> {
+        Pushing::go_on_after(stage, end, &[]).map(drop)
     }
 }
 
-/// The victim claims the consumer's role.
-#[derive(Debug)]
-pub struct ClaimingConsumer<'s, T> {
-    scene: &'s Popping<T>,
-    predecessors: Option<Predecessors>,
-}
-
-impl<'s, T: Numbered> ClaimingConsumer<'s, T> {
-    pub fn after_one_who_left(scene: &'s Popping<T>) -> Self {
-        ClaimingConsumer { scene, predecessors: None }
-    }
-
-    pub fn after_one_who_died(scene: &'s Popping<T>) -> Self {
-        ClaimingConsumer { scene, predecessors: Some(Predecessors::of(scene)) }
-    }
-}
-
-impl<T: Numbered> Scene for ClaimingConsumer<'_, T> {
-    type Stage = Stage<T, Producer<T>>;
-
-    fn victim(&self) {
-        let ring = Ring::<T>::open(self.scene.ring_name()).expect("a ring");
+impl<T: Packed> Holding for Popping<T> {
+    fn claim(&self) {
+        let ring = Ring::<T>::open(self.ring_name()).expect("a ring");
         let mut consumer = None;
         window(|| consumer = Some(ring.consumer().expect("the consumer's role")));
     }
 
+    fn holder(stage: &Self::Stage) -> Peer {
+        stage.survivor.peer()
+    }
+
+    fn go_on_after_claim(stage: Self::Stage, end: End) -> Result<(), String> {
+        match Popping::go_on_after(stage, end)? {
+            0 => Ok(()),
+            handed_over => Err(format!("{handed_over} messages were handed over by a claim")),
+        }
+    }
+}
+
+/// The victim claims the role. The ring is as `scene` has it, and the one who had the role before either left or died in
+/// `scene`.
+#[derive(Debug)]
+pub struct Claiming<'s, S> {
+    scene: &'s S,
+    predecessors: Option<Predecessors>,
+}
+
+impl<'s, S: Holding> Claiming<'s, S> {
+    pub fn after_one_who_left(scene: &'s S) -> Self {
+        Claiming { scene, predecessors: None }
+    }
+
+    pub fn after_one_who_died(scene: &'s S) -> Self {
+        Claiming { scene, predecessors: Some(Predecessors::of(scene, 0)) }
+    }
+}
+
+impl<S: Holding> Scene for Claiming<'_, S> {
+    type Stage = S::Stage;
+
+    fn victim(&self) {
+        self.scene.claim();
+    }
+
     fn set(&self) -> Self::Stage {
         let mut stage = self.scene.set();
         if let Some(predecessors) = &self.predecessors {
             predecessors.die(self.scene, &mut stage);
-            // It takes the process record of the dead one, so that the victim gets another: they can be told apart then.
-            stage.attachments.push(Ring::open(stage.ring.name()).expect("a ring"));
         }
         stage
     }
 
     fn judge(&self, stage: Self::Stage, end: End) -> Result<bool, String> {
-        let had_the_role = stage.survivor.peer() == Peer::Dead { pid: end.pid };
+        let holder = S::holder(&stage);
+        let had_the_role = holder == Peer::Dead { pid: end.pid };
         if end.returned && !had_the_role {
-            return Err(format!("{:?} after a claim", stage.survivor.peer()));
+            return Err(format!("{holder:?} after a claim"));
         }
-        match Popping::go_on_after(stage, end)? {
-            0 => Ok(had_the_role),
-            handed_over => Err(format!("{handed_over} messages were handed over by a claim")),
-        }
+        S::go_on_after_claim(stage, end)?;
+        Ok(had_the_role)
     }
 }
 

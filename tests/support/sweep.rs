@@ -2,7 +2,7 @@
 
 use super::board::board;
 use super::names;
-use super::path::{Arrival, Path, Point};
+use super::path::{self, Path};
 use super::victim::{Breeder, Stop, Victim, end_orphan};
 use std::time::Instant;
 
@@ -60,9 +60,12 @@ pub struct Demands {
     pub lasting: bool,
 }
 
+/// How many victims show the way.
+const RECORDINGS: usize = 2;
+
 /// A debug build has several times as many instructions. There, only some of them are kill points.
-pub fn stride(instructions: usize) -> usize {
-    if cfg!(debug_assertions) { (instructions / 12).max(2) } else { 1 }
+fn stride(points: usize) -> usize {
+    if cfg!(debug_assertions) { (points / 12).max(2) } else { 1 }
 }
 
 /// Kills a victim at every instruction of `scene`.
@@ -70,138 +73,79 @@ pub fn sweep<S: Scene>(name: &str, scene: &S, fate: Fate, demands: Demands) {
     let started = Instant::now();
     let mut breeder = Breeder::new(|| scene.victim());
     let path = record(&mut breeder, scene);
-    let stride = stride(path.kill_points());
-    let (mut points, mut effective, mut first_effective) = (0, 0, None);
-    let (mut strays, mut passed_over) = (0, 0);
+    let (last, stride) = (path.len() - 1, stride(path.len()));
+    let (mut points, mut missed, mut effective, mut first_effective) = (0, 0, 0, None);
     let mut failures = Vec::new();
-    let mut point = Path::START;
-    loop {
+    for index in (last % stride..=last).step_by(stride) {
         board().heartbeat.add(1);
         let mut stage = scene.set();
         let mut victim = breeder.victim();
         scene.before(&mut stage);
-        let arrival = path.send(&mut victim, point);
-        if arrival == Arrival::Strayed {
-            strays += 1;
-            assert!(strays < 1000, "{name}: the victims do not take the way that was recorded");
-            if strays % 4 == 0 {
-                let next = path.next_leg(point).expect("all victims come to the last leg");
-                passed_over += path.instructions_between(point, next);
-                point = next;
-            }
-            drop(victim);
-            names::remove_leftovers();
-            continue;
-        }
-        if let Arrival::At(at) = arrival {
-            point = at;
-        }
+        let stop = path::send(&mut victim, path.point(index));
+        let is_there = stop == Stop::Instruction || index == last;
         points += 1;
-        match meet(scene, stage, victim, fate, arrival) {
-            Err(failure) => failures.push(format!("{name}, {fate:?}, instruction {points}: {failure}")),
-            Ok(false) if demands.lasting && first_effective.is_some() => {
-                failures.push(format!("{name}, {fate:?}: had an effect after {first_effective:?}, none after {points}"))
-            }
+        missed += usize::from(!is_there);
+        match meet(scene, stage, victim, fate, stop) {
+            Err(failure) => failures.push(format!("{name}, {fate:?}, point {index}: {failure}")),
             Ok(effect) => {
                 effective += usize::from(effect);
-                first_effective = first_effective.or(effect.then_some(points));
+                // Who has missed its point says nothing about it.
+                if is_there && effect {
+                    first_effective = first_effective.or(Some(index));
+                } else if let Some(first) = first_effective.filter(|_| is_there && demands.lasting) {
+                    failures.push(format!("{name}, {fate:?}: had an effect at point {first}, none at {index}"));
+                }
             }
         }
-        if arrival == Arrival::Done || failures.len() >= 20 {
+        if failures.len() >= 20 {
             break;
         }
-        point = path.after(point, stride);
     }
-    let time = started.elapsed();
-    let of = if stride > 1 { format!(" of {}", path.kill_points()) } else { String::new() };
-    let strays =
-        if strays > 0 { format!(", {passed_over} passed over, as no victim came there again") } else { String::new() };
+    let (of, time) = (path.len(), started.elapsed().as_secs_f64());
     println!(
-        "  {name}, {fate:?}: {points} kill points{of}, {effective} after it took effect, {:.2} s{strays}",
-        time.as_secs_f64()
+        "  {name}, {fate:?}: {points} kill points of {of}, {missed} missed, {effective} after it took effect, {time:.2} s"
     );
     assert!(failures.is_empty(), "{} failures, at first:\n{}", failures.len(), failures.join("\n"));
     // The markers and a few instructions around them are in the path, too.
-    assert!(path.kill_points() >= demands.instructions, "{name}: {} instructions", path.kill_points());
-    let covered = points + passed_over + 8 >= path.kill_points() - path.kill_points() / 50;
-    assert!(stride > 1 || covered, "{name}: {points} of {}", path.kill_points());
-    assert!(passed_over <= path.kill_points() / 20, "{name}: {passed_over} of {} passed over", path.kill_points());
+    assert!(of >= demands.instructions, "{name}: {of} instructions");
+    assert!(missed <= of / 20, "{name}: victims missed {missed} of {of}");
     if demands.both_outcomes {
         assert!(0 < effective && effective < points, "{name}: {effective} of {points} took effect");
     }
 }
 
-fn record<S: Scene>(breeder: &mut Breeder, scene: &S) -> Path {
-    let mut stage = scene.set();
-    let mut victim = breeder.victim();
-    scene.before(&mut stage);
-    let path = Path::record(&mut victim);
-    assert_eq!(board().returned.get(), 1, "the last instruction is the one after which the operation has returned");
-    victim.kill();
-    drop(stage);
-    names::remove_leftovers();
+/// The way of the victims of `scene`.
+pub fn record<S: Scene>(breeder: &mut Breeder, scene: &S) -> Path {
+    let mut path = Path::default();
+    for _ in 0..RECORDINGS {
+        let mut stage = scene.set();
+        let mut victim = breeder.victim();
+        scene.before(&mut stage);
+        path.record(&mut victim);
+        assert_eq!(board().returned.get(), 1, "the second marker is behind the operation");
+        victim.kill();
+        drop(stage);
+        names::remove_leftovers();
+    }
     path
 }
 
 /// The victim, at a kill point, meets its fate.
-fn meet<S: Scene>(
-    scene: &S,
-    mut stage: S::Stage,
-    mut victim: Victim,
-    fate: Fate,
-    arrival: Arrival,
-) -> Result<bool, String> {
+fn meet<S: Scene>(scene: &S, mut stage: S::Stage, mut victim: Victim, fate: Fate, stop: Stop) -> Result<bool, String> {
     let pid = victim.pid();
     if fate == Fate::Stopped {
         scene.meanwhile(&mut stage, pid)?;
-        if arrival != Arrival::Done && victim.resume() != Stop::Marker {
+        if stop != Stop::Marker && victim.resume() != Stop::Marker {
             return Err("the victim, stopped for a while, did not come to its end".into());
         }
     } else {
         board().kill_points.add(1);
     }
     let returned = board().returned.get() == 1;
-    assert!(returned || arrival != Arrival::Done, "the second marker lies behind the operation");
+    assert!(returned || stop != Stop::Marker, "the second marker lies behind the operation");
     victim.kill();
     let verdict = scene.judge(stage, End { fate, returned, pid });
     end_orphan();
     names::remove_leftovers();
     verdict
-}
-
-/// A way for victims to die right before their operation takes effect.
-#[derive(Debug)]
-pub struct TooEarly {
-    path: Path,
-    point: Point,
-}
-
-impl TooEarly {
-    pub fn find<S: Scene>(scene: &S) -> TooEarly {
-        let mut breeder = Breeder::new(|| scene.victim());
-        let mut early = TooEarly { path: record(&mut breeder, scene), point: Path::START };
-        let (mut without, mut with) = (0, early.path.kill_points() - 1);
-        while with - without > 1 {
-            let middle = without.midpoint(with);
-            early.point = early.path.point(middle);
-            let mut stage = scene.set();
-            let pid = early.die(&mut breeder, scene, &mut stage);
-            let end = End { fate: Fate::SurvivorFirst, returned: board().returned.get() == 1, pid };
-            let took_effect = scene.judge(stage, end).expect("a death like any other");
-            names::remove_leftovers();
-            *if took_effect { &mut with } else { &mut without } = middle;
-        }
-        early.point = early.path.point(without);
-        early
-    }
-
-    /// A new victim dies. Returns its pid.
-    pub fn die<S: Scene>(&self, breeder: &mut Breeder, scene: &S, stage: &mut S::Stage) -> u32 {
-        let mut victim = breeder.victim();
-        scene.before(stage);
-        assert_eq!(self.path.send(&mut victim, self.point), Arrival::At(self.point), "it takes the way of the others");
-        let pid = victim.pid();
-        victim.kill();
-        pid
-    }
 }

@@ -1,8 +1,9 @@
 //! Victims that push or pop.
 
 use super::board::board;
-use super::ledger::{BY_SUCCESSOR, BY_TEST, BY_VICTIM, Numbered, compare, drain, fill, go_on, take_over};
+use super::ledger::{BY_SUCCESSOR, BY_TEST, BY_VICTIM, compare};
 use super::names;
+use super::pair::{Packed, drain, fill, go_on, take_over};
 use super::sweep::{End, Fate, Scene};
 use super::victim::{have_a_child, window};
 use core::marker::PhantomData;
@@ -46,15 +47,13 @@ impl How {
 #[derive(Debug)]
 pub struct Stage<T, End> {
     pub ring: Ring<T>,
-    /// More attachments to it. They do nothing.
-    pub attachments: Vec<Ring<T>>,
     pub survivor: End,
     /// What has been pushed, and what the survivor has popped.
     pub pushed: Vec<u64>,
     pub got: Vec<u64>,
 }
 
-fn set_up<T: Numbered>(name: &str, state: &State) -> (Ring<T>, Producer<T>, Consumer<T>, Vec<u64>) {
+fn set_up<T: Packed>(name: &str, state: &State) -> (Ring<T>, Producer<T>, Consumer<T>, Vec<u64>) {
     let ring = Ring::<T>::create(name, &Options::new().capacity(T::CAPACITY).processes(4)).expect("a ring");
     let mut producer = ring.producer().expect("the producer's role");
     let mut consumer = ring.consumer().expect("the consumer's role");
@@ -94,7 +93,7 @@ pub struct Pushing<T> {
     _of: PhantomData<T>,
 }
 
-impl<T: Numbered> Pushing<T> {
+impl<T: Packed> Pushing<T> {
     pub fn new(how: How, state: State) -> Self {
         Pushing { name: names::fresh(), how, state, _of: PhantomData }
     }
@@ -125,7 +124,7 @@ impl<T: Numbered> Pushing<T> {
     }
 }
 
-impl<T: Numbered> Scene for Pushing<T> {
+impl<T: Packed> Scene for Pushing<T> {
     type Stage = Stage<T, Consumer<T>>;
 
     fn victim(&self) {
@@ -161,7 +160,7 @@ impl<T: Numbered> Scene for Pushing<T> {
 
     fn set(&self) -> Self::Stage {
         let (ring, _, consumer, pushed) = set_up(&self.name, &self.state);
-        Stage { ring, attachments: Vec::new(), survivor: consumer, pushed, got: Vec::new() }
+        Stage { ring, survivor: consumer, pushed, got: Vec::new() }
     }
 
     fn before(&self, stage: &mut Self::Stage) {
@@ -201,7 +200,7 @@ pub struct Popping<T> {
     _of: PhantomData<T>,
 }
 
-impl<T: Numbered> Popping<T> {
+impl<T: Packed> Popping<T> {
     pub fn new(how: How, state: State) -> Self {
         Popping { name: names::fresh(), how, state, _of: PhantomData }
     }
@@ -231,7 +230,7 @@ impl<T: Numbered> Popping<T> {
     }
 }
 
-impl<T: Numbered> Scene for Popping<T> {
+impl<T: Packed> Scene for Popping<T> {
     type Stage = Stage<T, Producer<T>>;
 
     fn victim(&self) {
@@ -267,7 +266,7 @@ impl<T: Numbered> Scene for Popping<T> {
 
     fn set(&self) -> Self::Stage {
         let (ring, producer, _, pushed) = set_up(&self.name, &self.state);
-        Stage { ring, attachments: Vec::new(), survivor: producer, pushed, got: Vec::new() }
+        Stage { ring, survivor: producer, pushed, got: Vec::new() }
     }
 
     fn meanwhile(&self, stage: &mut Self::Stage, pid: u32) -> Result<(), String> {

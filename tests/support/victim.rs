@@ -36,6 +36,8 @@ pub enum Stop {
     Marker,
     /// At the instruction that it was sent to.
     Instruction,
+    /// On its way into a system call, or out of it.
+    SystemCall,
 }
 
 /// A process that forks victims when it is asked to.
@@ -86,7 +88,8 @@ impl Breeder {
         board().victim.set(pid as u64);
         let mut victim = Victim { pid, dead: false };
         assert_eq!(victim.wait(), Stop::Marker);
-        trace(libc::PTRACE_SETOPTIONS, pid, 0, libc::PTRACE_O_EXITKILL as usize);
+        let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACESYSGOOD;
+        trace(libc::PTRACE_SETOPTIONS, pid, 0, options as usize);
         victim
     }
 }
@@ -126,27 +129,40 @@ impl Victim {
         self.wait()
     }
 
-    /// Goes on to the instruction at `address`, to the `visit`-th time that it gets there.
-    pub fn run_to(&mut self, address: u64, visit: usize) -> Stop {
-        self.set_breakpoint(address, 1);
-        let mut stop = Stop::Instruction;
-        for _ in 0..visit {
-            stop = self.resume();
-            if stop == Stop::Marker {
-                break;
-            }
-        }
-        self.set_breakpoint(0, 0);
-        stop
+    /// Whether the next instruction is `syscall`.
+    pub fn makes_system_call(&self) -> bool {
+        let code = trace(libc::PTRACE_PEEKTEXT, self.pid, self.at() as usize, 0);
+        code.to_le_bytes().starts_with(&[0x0f, 0x05])
     }
 
-    /// Sets the processor's first breakpoint: on execution of one instruction, or none.
-    fn set_breakpoint(&self, address: u64, enabled: usize) {
-        let register = |number| offset_of!(libc::user, u_debugreg) + number * size_of::<u64>();
-        if enabled == 1 {
-            trace(libc::PTRACE_POKEUSER, self.pid, register(0), address as usize);
+    /// Goes on until it has made one more system call, to the instruction behind it.
+    pub fn run_through_system_call(&mut self) {
+        for _ in 0..2 {
+            assert_eq!(self.run(), Stop::SystemCall, "all victims make the same system calls");
         }
-        trace(libc::PTRACE_POKEUSER, self.pid, register(7), enabled);
+    }
+
+    /// Goes on until something stops it.
+    fn run(&mut self) -> Stop {
+        trace(libc::PTRACE_SYSCALL, self.pid, 0, 0);
+        self.wait()
+    }
+
+    /// Goes on to the instruction at `address`, to the `visit`-th time that it comes there, with where it stands as the
+    /// first if that is it; but no further than to its next system call.
+    pub fn run_to(&mut self, address: u64, visit: usize) -> Stop {
+        // The processor's first breakpoint, on execution.
+        let register = |number| offset_of!(libc::user, u_debugreg) + number * size_of::<u64>();
+        trace(libc::PTRACE_POKEUSER, self.pid, register(0), address as usize);
+        trace(libc::PTRACE_POKEUSER, self.pid, register(7), 1);
+        let mut stop = self.run();
+        for _ in 1..visit {
+            if stop == Stop::Instruction {
+                stop = self.run();
+            }
+        }
+        trace(libc::PTRACE_POKEUSER, self.pid, register(7), 0);
+        stop
     }
 
     /// Kills it where it stands, and returns when the kernel says that it is dead.
@@ -165,6 +181,9 @@ impl Victim {
             panic!("a victim ended by itself, wait status {status:#x}");
         }
         let signal = libc::WSTOPSIG(status);
+        if signal == libc::SIGTRAP | 0x80 {
+            return Stop::SystemCall; // as PTRACE_O_TRACESYSGOOD marks it
+        }
         assert_eq!(signal, libc::SIGTRAP, "a victim was stopped by signal {signal} at {:#x}", self.at());
         // SAFETY: plain numbers, for which zero is a valid value.
         let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
@@ -225,7 +244,7 @@ pub fn die_with_parent() {
 
 fn trace(request: libc::c_uint, pid: i32, address: usize, data: usize) -> i64 {
     let (mut word, mut data) = (0_i64, data as *mut c_void);
-    if request == libc::PTRACE_PEEKUSER {
+    if matches!(request, libc::PTRACE_PEEKUSER | libc::PTRACE_PEEKTEXT) {
         data = (&raw mut word).cast();
     }
     // The system call, not the C library's function: that one returns what a PEEK finds in a way of its own.
