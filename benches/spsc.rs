@@ -13,15 +13,17 @@
 //! Criterion's benches are for comparing one candidate with itself, before and after a change. An iteration of theirs is
 //! a thousand messages or round trips, or a few chunks, so that starting two sides together does not count.
 
+#[allow(dead_code)] // each bench uses a part of it
 mod support;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use ringway::spsc;
-use std::time::Duration;
-use support::cores::{Cores, pin};
-use support::job::{CHUNKS, Job, Place, Work};
-use support::link::{Link, PEER, be_the_peer};
-use support::{queues, summary};
+use support::cores::Cores;
+use support::job::{Bench, CHUNKS, Job, Place, Work};
+use support::link::Link;
+use support::queues::RingOf;
+use support::rounds::Measured;
+use support::{program, summary};
 
 /// Messages, or round trips, in one iteration of criterion's.
 const MESSAGES: u64 = 1000;
@@ -31,33 +33,13 @@ const CHUNKS_AT_ONCE: u64 = 16;
 const CHUNK: usize = CHUNKS[3];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == PEER) {
-        return be_the_peer(&arguments[1..]);
-    }
-    let cores = Cores::choose();
-    pin(cores.near);
-    let has = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
-    let only_summary = has("summary");
-    let filtered = arguments.iter().any(|argument| !argument.starts_with('-'));
-    // Cargo says `--bench` unless it only wants to know whether everything works.
-    let quick = has("--test") || !has("--bench");
-    if !only_summary {
-        let mut criterion = Criterion::default()
-            .warm_up_time(Duration::from_millis(150))
-            .measurement_time(Duration::from_millis(200))
-            .sample_size(10)
-            // By default the statistics take longer than the measurements.
-            .nresamples(5_000)
-            .without_plots()
-            .configure_from_args();
-        links(&mut criterion, cores);
-        attach(&mut criterion);
-        criterion.final_summary();
-    }
-    if only_summary || !(filtered || has("--list")) {
-        summary::run(cores, quick);
-    }
+    program::run(
+        |criterion, cores| {
+            links(criterion, cores);
+            attach(criterion);
+        },
+        summary::run,
+    );
 }
 
 fn links(criterion: &mut Criterion, cores: Cores) {
@@ -69,7 +51,7 @@ fn links(criterion: &mut Criterion, cores: Cores) {
                 let is_chosen = job.work != Work::Bulk || job.bytes == CHUNK;
                 job.place == place && group_name(job.work) == group_of && is_chosen
             };
-            for job in Job::all().into_iter().filter(wanted) {
+            for job in Job::of(Bench::Spsc).into_iter().filter(wanted) {
                 let mut link = None;
                 let unit = if job.work == Work::Bulk { CHUNKS_AT_ONCE } else { MESSAGES };
                 if !job.work.is_round_trip() {
@@ -94,8 +76,8 @@ fn group_name(work: Work) -> &'static str {
 }
 
 fn attach(criterion: &mut Criterion) {
-    let (ring, _name) = queues::create::<u64>(summary::attach_name(), summary::MEBIBYTE_OF_WORDS);
+    let (ring, _name) = <spsc::Ring<[u64; 1]> as RingOf<_>>::create(summary::attach_name(), summary::MEBIBYTE_OF_WORDS);
     criterion.bench_function("attach/1 MiB", |bencher| {
-        bencher.iter(|| spsc::Ring::<u64>::open(ring.name()).expect("the ring"));
+        bencher.iter(|| spsc::Ring::<[u64; 1]>::open(ring.name()).expect("the ring"));
     });
 }

@@ -53,10 +53,24 @@ const POLLS_PER_YIELD: u64 = 1 << 16;
 /// A wait this long means that the other side is gone.
 const POLLS_AT_MOST: u64 = 1 << 33;
 
+/// Where there are more threads than cores, a wait this long means that the other side may want this core.
+const POLLS_PER_YIELD_IN_A_CROWD: u64 = 1 << 6;
+
 /// Polls until there is something. All candidates wait in this same way. No pause instruction: it delays the moment at
 /// which a line is seen to have come, in a virtual machine by more than the line takes.
 #[inline(always)]
-pub fn wait<V>(mut poll: impl FnMut() -> Option<V>) -> V {
+pub fn wait<V>(poll: impl FnMut() -> Option<V>) -> V {
+    wait_yielding::<POLLS_PER_YIELD, V>(poll)
+}
+
+/// The same, in a crowd.
+#[inline(always)]
+pub fn wait_in_a_crowd<V>(poll: impl FnMut() -> Option<V>) -> V {
+    wait_yielding::<POLLS_PER_YIELD_IN_A_CROWD, V>(poll)
+}
+
+#[inline(always)]
+fn wait_yielding<const POLLS_PER_YIELD: u64, V>(mut poll: impl FnMut() -> Option<V>) -> V {
     let mut polls = 0;
     loop {
         if let Some(value) = poll() {

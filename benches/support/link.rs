@@ -3,11 +3,13 @@
 use super::cores::{Cores, pin, preemptions, wait};
 use super::job::{Job, Place, Queue, Work};
 use super::limits::{BUFFERS, BulkReader, BulkWriter, PingLines, PongLines};
-use super::queues::{Named, Payload, create, keeps_its_contract};
+use super::queues::{Name, Payload, RingOf, keeps_its_contract};
+use super::rounds::Measured;
 use super::shared::{Shared, path_of};
 use super::sides::{BatchSink, BatchSource, Ping, Pong, Side, Sink, Source};
+use super::vyukov::{Line, QuarterOfALine, Vyukov};
 use crossbeam_queue::ArrayQueue;
-use ringway::spsc;
+use ringway::{mpmc, spsc};
 use std::io::{BufRead, Write, stdin};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -33,9 +35,9 @@ pub struct Link {
     near: Box<dyn Side>,
     far: Far,
     /// Runs that were repeated as one side lost its core meanwhile.
-    pub repeated: u64,
+    repeated: u64,
     /// Runs that count although one side lost its core.
-    pub disturbed: u64,
+    disturbed: u64,
 }
 
 enum Far {
@@ -62,25 +64,6 @@ impl Link {
         link
     }
 
-    /// The time that the near side needs for `count` round trips, messages or chunks, after a warm-up. A run in which
-    /// the system took one of the cores away says how busy the machine is, and is repeated.
-    pub fn run(&mut self, count: u64) -> Duration {
-        // With one core for both sides nothing else is to be had.
-        let attempts = if self.cores.near == self.cores.far { 0 } else { ATTEMPTS };
-        let start = Instant::now();
-        let mut run = self.run_once(count);
-        for _ in 0..attempts {
-            // A long run on a busy machine never goes undisturbed.
-            if !run.disturbed || start.elapsed() > PATIENCE {
-                break;
-            }
-            self.repeated += 1;
-            run = self.run_once(count);
-        }
-        self.disturbed += u64::from(run.disturbed);
-        run.took
-    }
-
     fn run_once(&mut self, count: u64) -> Run {
         let Link { cores, gate, near, far, .. } = self;
         match far {
@@ -101,6 +84,31 @@ impl Link {
                 })
             }
         }
+    }
+}
+
+impl Measured for Link {
+    /// The time that the near side needs for `count` round trips, messages or chunks, after a warm-up. A run in which
+    /// the system took one of the cores away says how busy the machine is, and is repeated.
+    fn run(&mut self, count: u64) -> Duration {
+        // With one core for both sides nothing else is to be had.
+        let attempts = if self.cores.near == self.cores.far { 0 } else { ATTEMPTS };
+        let start = Instant::now();
+        let mut run = self.run_once(count);
+        for _ in 0..attempts {
+            // A long run on a busy machine never goes undisturbed.
+            if !run.disturbed || start.elapsed() > PATIENCE {
+                break;
+            }
+            self.repeated += 1;
+            run = self.run_once(count);
+        }
+        self.disturbed += u64::from(run.disturbed);
+        run.took
+    }
+
+    fn disturbances(&self) -> (u64, u64) {
+        (self.repeated, self.disturbed)
     }
 }
 
@@ -179,10 +187,10 @@ fn buffers_of(job: Job) -> usize {
 
 fn ring_name(parent: u32, job: Job, way: &str) -> String {
     let place = Job::all().iter().position(|&other| other == job).expect("a job of ours");
-    format!("bench-spsc-{parent}-{place}-{way}")
+    format!("bench-{parent}-{place}-{way}")
 }
 
-fn with_limit(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Named>) {
+fn with_limit(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Name>) {
     let near: Box<dyn Side> = match job.work {
         Work::Lines => Box::new(PingLines::new(shared.clone())),
         _ => Box::new(BulkReader::new(shared.clone(), job.bytes)),
@@ -201,23 +209,26 @@ fn far_limit(job: Job, shared: &Arc<Shared>) -> Box<dyn Side> {
     }
 }
 
-fn with_queue<T: Payload>(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Named>) {
-    match job.work {
-        Work::RoundTrip(Queue::Ringway) | Work::OneByOne(Queue::Ringway) | Work::Batches(Queue::Ringway) => {
-            with_ring::<T>(job, cores, shared)
+fn with_queue<T: Payload>(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Name>) {
+    match job.work.queue().expect("a job with a queue") {
+        Queue::Spsc => with_ring::<T, spsc::Ring<T>>(job, cores, shared),
+        Queue::Mpmc => with_ring::<T, mpmc::Ring<T>>(job, cores, shared),
+        Queue::Rtrb => in_threads::<T, _, _>(job, || rtrb::RingBuffer::new(job.capacity())),
+        Queue::Crossbeam => in_threads::<T, _, _>(job, || twice(ArrayQueue::new(job.capacity()))),
+        Queue::Vyukov if job.bytes == 8 => {
+            in_threads::<T, _, _>(job, || twice(Vyukov::<T, QuarterOfALine>::new(job.capacity())))
         }
-        Work::RoundTrip(Queue::Rtrb) | Work::OneByOne(Queue::Rtrb) | Work::Batches(Queue::Rtrb) => {
-            in_threads::<T, _, _>(job, || rtrb::RingBuffer::new(job.capacity()))
-        }
-        _ => in_threads::<T, _, _>(job, || {
-            let queue = Arc::new(ArrayQueue::new(job.capacity()));
-            (queue.clone(), queue)
-        }),
+        Queue::Vyukov => in_threads::<T, _, _>(job, || twice(Vyukov::<T, Line>::new(job.capacity()))),
     }
 }
 
+fn twice<Q>(queue: Q) -> (Arc<Q>, Arc<Q>) {
+    let queue = Arc::new(queue);
+    (queue.clone(), queue)
+}
+
 /// Both sides of a queue that lives in one process.
-fn in_threads<T: Payload, W, R>(job: Job, new: impl Fn() -> (W, R)) -> (Box<dyn Side>, Far, Vec<Named>)
+fn in_threads<T: Payload, W, R>(job: Job, new: impl Fn() -> (W, R)) -> (Box<dyn Side>, Far, Vec<Name>)
 where
     W: super::queues::Writer<T> + 'static,
     R: super::queues::Reader<T> + 'static,
@@ -234,48 +245,61 @@ where
             (Box::new(Ping::new(to_far, at_near)), Box::new(Pong::new(to_near, at_far)))
         }
         Work::OneByOne(_) => (Box::new(Sink::new(at_near)), Box::new(Source::new(to_near))),
-        _ => (Box::new(BatchSink::new(at_near)), Box::new(BatchSource::new(to_near))),
+        _ => {
+            let batch = job.batch();
+            (Box::new(BatchSink::new(at_near, batch)), Box::new(BatchSource::new(to_near, batch)))
+        }
     };
     (near, Far::Thread(far), Vec::new())
 }
 
-/// The same for our ring, whose ends may be in two processes.
-fn with_ring<T: Payload>(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Named>) {
+/// The same for our rings, whose ends may be in two processes.
+fn with_ring<T, R>(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Name>)
+where
+    T: Payload,
+    R: RingOf<T>,
+{
     let me = std::process::id();
-    let (back, back_name) = checked_ring::<T>(ring_name(me, job, "back"), job.capacity());
-    let at_near = back.consumer().expect("the near end");
+    let (back, back_name) = checked_ring::<T, R>(ring_name(me, job, "back"), job.capacity());
+    let at_near = back.reader();
     let mut names = vec![back_name];
     let near: Box<dyn Side> = match job.work {
         Work::RoundTrip(_) => {
-            let (forth, forth_name) = checked_ring::<T>(ring_name(me, job, "forth"), job.capacity());
+            let (forth, forth_name) = checked_ring::<T, R>(ring_name(me, job, "forth"), job.capacity());
             names.push(forth_name);
-            Box::new(Ping::new(forth.producer().expect("the near end"), at_near))
+            Box::new(Ping::new(forth.writer(), at_near))
         }
         Work::OneByOne(_) => Box::new(Sink::new(at_near)),
-        _ => Box::new(BatchSink::new(at_near)),
+        _ => Box::new(BatchSink::new(at_near, job.batch())),
     };
     let far = match job.place {
-        Place::Threads => Far::Thread(far_ring::<T>(job, me)),
+        Place::Threads => Far::Thread(far_ring::<T, R>(job, me)),
         Place::Processes => Far::Process(spawn(job, cores, shared)),
     };
     (near, far, names)
 }
 
-fn checked_ring<T: Payload>(name: String, capacity: usize) -> (spsc::Ring<T>, Named) {
-    let (ring, name) = create::<T>(name, capacity);
-    let (mut producer, mut consumer) = (ring.producer().expect("a free role"), ring.consumer().expect("a free role"));
-    keeps_its_contract(&mut producer, &mut consumer, capacity);
+fn checked_ring<T: Payload, R: RingOf<T>>(name: String, capacity: usize) -> (R, Name) {
+    let (ring, name) = R::create(name, capacity);
+    keeps_its_contract(&mut ring.writer(), &mut ring.reader(), capacity);
     (ring, name)
 }
 
-/// The far side of our ring, which comes to it by its name.
-fn far_ring<T: Payload>(job: Job, parent: u32) -> Box<dyn Side> {
-    let open = |way| spsc::Ring::<T>::open(ring_name(parent, job, way)).expect("the ring of the near side");
-    let to_near = open("back").producer().expect("the far end");
+/// The far side of one of our rings, which comes to it by its name.
+fn far_side<T: Payload>(job: Job, parent: u32) -> Box<dyn Side> {
+    match job.work.queue() {
+        Some(Queue::Mpmc) => far_ring::<T, mpmc::Ring<T>>(job, parent),
+        _ => far_ring::<T, spsc::Ring<T>>(job, parent),
+    }
+}
+
+fn far_ring<T: Payload, R: RingOf<T>>(job: Job, parent: u32) -> Box<dyn Side> {
+    let open = |way| R::open(&ring_name(parent, job, way));
+    let to_near = open("back").writer();
     match job.work {
-        Work::RoundTrip(_) => Box::new(Pong::new(to_near, open("forth").consumer().expect("the far end"))),
+        Work::RoundTrip(_) => Box::new(Pong::new(to_near, open("forth").reader())),
         Work::OneByOne(_) => Box::new(Source::new(to_near)),
-        _ => Box::new(BatchSource::new(to_near)),
+        _ => Box::new(BatchSource::new(to_near, job.batch())),
     }
 }
 
@@ -303,10 +327,10 @@ pub fn be_the_peer(arguments: &[String]) {
     let shared = Arc::new(Shared::open(path, buffers_of(job)));
     let mut side = match (job.work, job.bytes) {
         (Work::Lines | Work::Bulk, _) => far_limit(job, &shared),
-        (_, 8) => far_ring::<[u64; 1]>(job, parent),
-        (_, 56) => far_ring::<[u64; 7]>(job, parent),
-        (_, 256) => far_ring::<[u64; 32]>(job, parent),
-        _ => far_ring::<[u64; 512]>(job, parent),
+        (_, 8) => far_side::<[u64; 1]>(job, parent),
+        (_, 56) => far_side::<[u64; 7]>(job, parent),
+        (_, 256) => far_side::<[u64; 32]>(job, parent),
+        _ => far_side::<[u64; 512]>(job, parent),
     };
     let mut gate = Gate::new(shared);
     for command in stdin().lock().lines() {

@@ -4,9 +4,6 @@ use super::cores::wait;
 use super::queues::{Payload, Reader, Writer};
 use std::marker::PhantomData;
 
-/// Messages that are pushed, or popped, with one call.
-pub const BATCH: usize = 64;
-
 /// One side of a measurement, on a core of its own.
 pub trait Side: Send {
     /// Does its part of `count` round trips, messages or chunks.
@@ -116,7 +113,7 @@ impl<T: Payload, R: Reader<T>> Side for Sink<T, R> {
     }
 }
 
-/// Sends [`BATCH`] messages with one call, and the rest of them as soon as there is room.
+/// Sends so many messages with one call, and the rest of them as soon as there is room.
 pub struct BatchSource<T, W> {
     to: W,
     number: u64,
@@ -124,8 +121,8 @@ pub struct BatchSource<T, W> {
 }
 
 impl<T: Payload, W: Writer<T>> BatchSource<T, W> {
-    pub fn new(to: W) -> Self {
-        BatchSource { to, number: 0, batch: vec![T::BLANK; BATCH].into_boxed_slice() }
+    pub fn new(to: W, batch: usize) -> Self {
+        BatchSource { to, number: 0, batch: vec![T::BLANK; batch].into_boxed_slice() }
     }
 }
 
@@ -133,7 +130,7 @@ impl<T: Payload, W: Writer<T>> Side for BatchSource<T, W> {
     fn go(&mut self, count: u64) {
         let end = self.number + count;
         while self.number < end {
-            let size = (end - self.number).min(BATCH as u64) as usize;
+            let size = (end - self.number).min(self.batch.len() as u64) as usize;
             for (index, message) in self.batch[..size].iter_mut().enumerate() {
                 message.stamp(self.number + index as u64);
             }
@@ -149,7 +146,7 @@ impl<T: Payload, W: Writer<T>> Side for BatchSource<T, W> {
     }
 }
 
-/// Receives up to [`BATCH`] messages with one call.
+/// Receives up to so many messages with one call.
 pub struct BatchSink<T, R> {
     from: R,
     number: u64,
@@ -157,8 +154,8 @@ pub struct BatchSink<T, R> {
 }
 
 impl<T: Payload, R: Reader<T>> BatchSink<T, R> {
-    pub fn new(from: R) -> Self {
-        BatchSink { from, number: 0, batch: vec![T::BLANK; BATCH].into_boxed_slice() }
+    pub fn new(from: R, batch: usize) -> Self {
+        BatchSink { from, number: 0, batch: vec![T::BLANK; batch].into_boxed_slice() }
     }
 }
 
