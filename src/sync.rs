@@ -6,24 +6,33 @@
 pub(crate) use core::sync::atomic::{Ordering, compiler_fence};
 
 #[cfg(not(ringway_loom))]
-pub(crate) use core::sync::atomic::AtomicU64;
+pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 #[cfg(ringway_loom)]
-pub(crate) use mortal::AtomicU64;
+pub(crate) use {
+    loom::sync::atomic::fence,
+    mortal::{AtomicU32, AtomicU64},
+};
 
-/// The word at a place in mapped memory.
-///
-/// Mapped memory holds real atomics only. A model brings memory of its own, so under loom nothing can ask for one.
-#[cfg(not(ringway_loom))]
-#[inline(always)]
-pub(crate) fn mapped(word: &core::sync::atomic::AtomicU64) -> &AtomicU64 {
-    word
-}
+macro_rules! mapped {
+    ($name:ident, $word:ident) => {
+        /// The word at a place in mapped memory.
+        ///
+        /// Mapped memory holds real atomics only. A model brings memory of its own, so under loom nothing can ask for one.
+        #[cfg(not(ringway_loom))]
+        #[inline(always)]
+        pub(crate) fn $name(word: &core::sync::atomic::$word) -> &$word {
+            word
+        }
 
-#[cfg(ringway_loom)]
-pub(crate) fn mapped(_: &core::sync::atomic::AtomicU64) -> &AtomicU64 {
-    unreachable!("a model runs on memory of its own, never on a mapping")
+        #[cfg(ringway_loom)]
+        pub(crate) fn $name(_: &core::sync::atomic::$word) -> &$word {
+            unreachable!("a model runs on memory of its own, never on a mapping")
+        }
+    };
 }
+mapped!(mapped, AtomicU64);
+mapped!(mapped_u32, AtomicU32);
 
 /// loom's atomics, in threads that a model can kill at any of their steps.
 #[cfg(ringway_loom)]
@@ -68,46 +77,55 @@ pub(crate) mod mortal {
         }
     }
 
-    /// A word of which loom explores every order of accesses.
-    ///
-    /// NB: loom remembers only the last access of each word, to find out whose order is worth exchanging. A load by one
-    /// thread so hides an earlier load by another from the store that comes next, and the order in which the hidden load
-    /// finds that store is never tried. Each load therefore also stores to `loads`, which nobody reads: loads have an
-    /// order now, every one of which is tried, so none stays hidden. Relaxed, so as to synchronise nothing.
-    #[derive(Debug)]
-    pub(crate) struct AtomicU64 {
-        word: loom::sync::atomic::AtomicU64,
-        loads: loom::sync::atomic::AtomicU64,
+    macro_rules! word {
+        ($word:ident, $value:ident) => {
+            /// A word of which loom explores every order of accesses.
+            ///
+            /// NB: loom remembers only the last access of each word, to find out whose order is worth exchanging. A load
+            /// by one thread so hides an earlier load by another from the store that comes next, and the order in which
+            /// the hidden load finds that store is never tried. Each load therefore also stores to `loads`, which nobody
+            /// reads: loads have an order now, every one of which is tried, so none stays hidden. Relaxed, so as to
+            /// synchronise nothing.
+            #[derive(Debug)]
+            pub(crate) struct $word {
+                word: loom::sync::atomic::$word,
+                loads: loom::sync::atomic::$word,
+            }
+
+            impl $word {
+                pub(crate) fn new(value: $value) -> $word {
+                    let word = loom::sync::atomic::$word::new(value);
+                    $word { word, loads: loom::sync::atomic::$word::new(0) }
+                }
+
+                pub(crate) fn load(&self, order: Ordering) -> $value {
+                    step();
+                    self.loads.store(0, Ordering::Relaxed);
+                    self.word.load(order)
+                }
+
+                pub(crate) fn store(&self, value: $value, order: Ordering) {
+                    step();
+                    self.word.store(value, order);
+                }
+
+                pub(crate) fn compare_exchange(
+                    &self,
+                    current: $value,
+                    new: $value,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$value, $value> {
+                    step();
+                    self.word.compare_exchange(current, new, success, failure)
+                }
+            }
+        };
     }
+    word!(AtomicU32, u32);
+    word!(AtomicU64, u64);
 
     impl AtomicU64 {
-        pub(crate) fn new(value: u64) -> AtomicU64 {
-            let word = loom::sync::atomic::AtomicU64::new(value);
-            AtomicU64 { word, loads: loom::sync::atomic::AtomicU64::new(0) }
-        }
-
-        pub(crate) fn load(&self, order: Ordering) -> u64 {
-            step();
-            self.loads.store(0, Ordering::Relaxed);
-            self.word.load(order)
-        }
-
-        pub(crate) fn store(&self, value: u64, order: Ordering) {
-            step();
-            self.word.store(value, order);
-        }
-
-        pub(crate) fn compare_exchange(
-            &self,
-            current: u64,
-            new: u64,
-            success: Ordering,
-            failure: Ordering,
-        ) -> Result<u64, u64> {
-            step();
-            self.word.compare_exchange(current, new, success, failure)
-        }
-
         pub(crate) fn fetch_add(&self, more: u64, order: Ordering) -> u64 {
             step();
             self.word.fetch_add(more, order)

@@ -1,7 +1,7 @@
 //! The words that processes share beside the cells: indices, roles, process records.
 
 use core::mem::{offset_of, size_of};
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 use crossbeam_utils::CachePadded;
 
 /// What both ends of a ring share, each word with cache lines of its own, so that nobody's store disturbs a neighbour.
@@ -19,6 +19,12 @@ pub(crate) struct Control {
     pub(crate) orphans: CachePadded<Orphans>,
     /// The last cell that was found in the hands of a living process by somebody who could not go on (MPMC). For people.
     pub(crate) obstacle: CachePadded<Obstacle>,
+    /// Consumers that sleep until there is a message, and producers until there is room: the word of an event each.
+    /// Written around sleep only.
+    pub(crate) messages: CachePadded<AtomicU32>,
+    pub(crate) room: CachePadded<AtomicU32>,
+    /// Likewise, who sleeps until a producer or a consumer comes.
+    pub(crate) ends: CachePadded<AtomicU32>,
 }
 
 /// A cell that is in somebody's way, by its word, and since when, in nanoseconds since 1970.
@@ -38,7 +44,7 @@ pub(crate) struct Orphans {
     pub(crate) adopted: AtomicU64,
 }
 
-/// One [`Holder`] word for each end.
+/// One [`Holder`] word for each end. MPMC: how many producers, and consumers, have ever come.
 #[repr(C)]
 pub(crate) struct Roles {
     pub(crate) producer: AtomicU64,
@@ -143,7 +149,9 @@ const _: () = {
     assert!(size_of::<CachePadded<AtomicU64>>() == 128, "this layout needs cache padding of 128 bytes");
     assert!(offset_of!(Control, head) == 0 && offset_of!(Control, tail) == 128 && offset_of!(Control, roles) == 256);
     assert!(offset_of!(Control, orphans) == 384 && offset_of!(Control, obstacle) == 512);
-    assert!(size_of::<Control>() == 640);
+    assert!(offset_of!(Control, messages) == 640 && offset_of!(Control, room) == 768);
+    assert!(offset_of!(Control, ends) == 896);
+    assert!(size_of::<CachePadded<AtomicU32>>() == 128 && size_of::<Control>() == 1024);
     assert!(size_of::<Record>() == 128);
 };
 

@@ -1,0 +1,291 @@
+//! The protocol of an event, checked in every state that it can reach, with deaths at any step.
+//!
+//! Each thread does one operation on what all share at a time, in every possible order. Checked in every state:
+//!
+//! - No wake-up is lost. When nothing more happens by itself, nobody sleeps while there is a message for it. Time-outs
+//!   are not counted on, though they may come at any time. After a death it counts on them: a message may lie there
+//!   until what was on its way at that moment has arrived, and all who sleep have come to `prepare` once more. From then
+//!   on, again, no wake-up is lost.
+//! - However many died, some way leads on, without a further death, to where all that was stored is taken.
+//!
+//! Stores of wakers go into a store buffer, first in, first out, and get out of it whenever they like, even when their
+//! thread is dead by then; a thread's fences and exchanges wait until its buffer is empty. A barrier is a fence in each
+//! thread that is reached, one after the other, each at any time during the call; in some settings all of them at once.
+//! Wakers that are not reached fence before each load.
+//!
+//! It abstracts from:
+//! - *orderings*, but for store buffers. Sleepers have none, as they only exchange. The models under loom check the
+//!   orderings of the released code, but know of no barriers in other threads.
+//! - *the ring*: to look for a message and to take it is one step; the stores are counted.
+//! - *the number in the word*, but where somebody leaves. Without it a ticket is good for longer, and more sleep. There
+//!   it counts to four: nobody is late by four wake-ups in these settings.
+//! - *numbers*: a waker stops fencing when it has met nobody once or twice, not [`QUIET`](crate::wait::QUIET) times;
+//!   and an exchange is tried for ever.
+//!
+//! `alone` lets the released functions and the steps do the same by themselves, and compares.
+
+mod alone;
+mod bugs;
+mod explore;
+mod state;
+mod steps;
+
+use crate::wait::{ALWAYS, AWAKE};
+use bugs::Bug;
+use state::{At, State, THREADS, Thread};
+
+/// A promise that is not kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Broken {
+    /// A message is there, its receiver sleeps, and nobody will wake it.
+    Lost,
+    /// No way leads on to where everything is taken.
+    Stuck,
+}
+
+/// What a thread is there for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Job {
+    /// Stores so many times, `batch` messages at a time.
+    Waker { messages: u8, batch: u8, reached: bool },
+    /// Takes so many messages, and sleeps when there is none. `barrier`: whether it can call for one.
+    Sleeper { wants: u8, barrier: bool },
+    /// Comes when a sleeper has died.
+    Successor { wants: u8 },
+    /// Sleeps on the same word, for something that never comes.
+    Stranger,
+    /// Says, when it likes, that it has no barrier to call for, and does not sleep.
+    Attaches,
+    /// Says, when it likes, that nothing will come any more, for all to see.
+    Leaves,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Barrier {
+    AtOnce,
+    OneByOne,
+}
+
+const fn wakes(messages: u8) -> Job {
+    Job::Waker { messages, batch: 1, reached: true }
+}
+
+const fn wakes_unreached(messages: u8) -> Job {
+    Job::Waker { messages, batch: 1, reached: false }
+}
+
+const fn sleeps(wants: u8) -> Job {
+    Job::Sleeper { wants, barrier: true }
+}
+
+#[derive(Clone, Debug)]
+struct Setting {
+    jobs: Vec<Job>,
+    /// After so many times that a waker met nobody, it stops fencing. 0: never.
+    quiet: u8,
+    /// Whether there is one sleeper at a time, which takes back what it said.
+    alone: bool,
+    barrier: Barrier,
+    /// How far wake-ups are counted in the word.
+    numbers: u8,
+    /// How many messages somebody takes who never sleeps.
+    steals: u8,
+    times_out: bool,
+    /// Whether a sleeper that has looked may leave.
+    gives_up: bool,
+    /// Whether wakers always fence, from the start.
+    always: bool,
+    deaths: u8,
+    bug: Bug,
+}
+
+impl Setting {
+    /// What a sleeper wants that never leaves.
+    const EVER: u8 = u8::MAX;
+
+    fn of(quiet: u8, jobs: &[Job], deaths: u8) -> Setting {
+        assert!(jobs.len() <= THREADS);
+        Setting {
+            jobs: jobs.to_vec(),
+            quiet,
+            alone: false,
+            barrier: Barrier::OneByOne,
+            numbers: 1,
+            steals: 0,
+            times_out: deaths > 0,
+            gives_up: false,
+            always: false,
+            deaths,
+            bug: Bug::None,
+        }
+    }
+
+    fn alone(self) -> Setting {
+        Setting { alone: true, ..self }
+    }
+
+    fn at_once(self) -> Setting {
+        Setting { barrier: Barrier::AtOnce, ..self }
+    }
+
+    fn always(self) -> Setting {
+        Setting { always: true, ..self }
+    }
+
+    fn with_time_outs(self) -> Setting {
+        Setting { times_out: true, ..self }
+    }
+
+    fn giving_up(self) -> Setting {
+        Setting { gives_up: true, ..self.with_time_outs() }
+    }
+
+    fn numbered(self) -> Setting {
+        Setting { numbers: 4, ..self }
+    }
+
+    fn with_thieves(self, steals: u8) -> Setting {
+        Setting { steals, ..self }
+    }
+
+    fn but(self, bug: Bug) -> Setting {
+        Setting { bug, ..self }
+    }
+
+    fn batch(&self, me: usize) -> u8 {
+        match self.jobs[me] {
+            Job::Waker { batch, .. } => batch,
+            _ => unreachable!("only wakers store"),
+        }
+    }
+
+    fn is_reached(&self, me: usize) -> bool {
+        matches!(self.jobs[me], Job::Waker { reached: true, .. })
+    }
+
+    /// Whether a waker fences before it loads the word.
+    fn fences(&self, me: usize) -> bool {
+        !self.is_reached(me) && self.bug != Bug::NeitherReachedNorFencing
+    }
+
+    fn wants(&self, me: usize) -> u8 {
+        match self.jobs[me] {
+            Job::Sleeper { wants, .. } | Job::Successor { wants } => wants,
+            _ => Setting::EVER,
+        }
+    }
+
+    fn has_barrier(&self, me: usize) -> bool {
+        self.jobs[me] != Job::Sleeper { wants: self.wants(me), barrier: false }
+    }
+
+    fn is_blind(&self, me: usize) -> bool {
+        self.jobs[me] == Job::Stranger
+    }
+
+    fn start(&self) -> State {
+        let at = |job: &Job| match job {
+            Job::Waker { .. } => At::Store,
+            Job::Sleeper { .. } => At::Idle,
+            Job::Successor { .. } => At::Later,
+            Job::Stranger => At::PrepareLoad,
+            Job::Attaches => At::AlwaysLoad,
+            Job::Leaves => At::Leave,
+        };
+        let mut threads = [Thread::new(At::Done); THREADS];
+        for (thread, job) in threads.iter_mut().zip(&self.jobs) {
+            thread.at = at(job);
+        }
+        let word = if self.always { ALWAYS | AWAKE } else { AWAKE };
+        State { threads, word: word as u8, messages: 0, left: false, steals: self.steals, deaths: 0, since: 0 }
+    }
+}
+
+/// Goes through all states of each setting.
+fn check(settings: &[Setting]) {
+    for setting in settings {
+        let start = std::time::Instant::now();
+        match setting.explore() {
+            Ok(states) => println!("{setting:?}: {states} states in {:.1?}", start.elapsed()),
+            Err(found) => panic!("{setting:?}: {:?}\n{}", found.broken, found.trace),
+        }
+    }
+}
+
+const EVER: u8 = Setting::EVER;
+
+#[test]
+fn the_only_sleeper_misses_nothing() {
+    check(&[
+        Setting::of(1, &[wakes(4), sleeps(EVER)], 0).alone(),
+        Setting::of(2, &[wakes(5), sleeps(EVER)], 0).alone().giving_up(),
+        Setting::of(1, &[wakes(4), sleeps(EVER)], 0).alone().with_time_outs().at_once(),
+        Setting::of(1, &[wakes_unreached(4), sleeps(EVER)], 0).alone().giving_up(),
+        Setting::of(1, &[wakes(3), wakes_unreached(2), sleeps(EVER)], 0).alone(),
+    ]);
+}
+
+#[test]
+fn of_many_sleepers_none_is_forgotten() {
+    check(&[
+        Setting::of(1, &[wakes(3), sleeps(EVER), sleeps(EVER)], 0),
+        Setting::of(2, &[wakes(3), sleeps(EVER), sleeps(1)], 0).giving_up(),
+        Setting::of(1, &[wakes(2), wakes(1), sleeps(EVER), sleeps(1)], 0),
+        Setting::of(1, &[Job::Waker { messages: 2, batch: 2, reached: true }, sleeps(2), sleeps(EVER)], 0),
+        Setting::of(1, &[wakes(3), sleeps(2), sleeps(EVER)], 0).with_thieves(1),
+    ]);
+}
+
+#[test]
+fn wakers_that_no_barrier_reaches_fence() {
+    check(&[
+        Setting::of(1, &[wakes_unreached(2), wakes(1), sleeps(EVER), sleeps(1)], 0),
+        Setting::of(1, &[wakes(3), Job::Sleeper { wants: EVER, barrier: false }, sleeps(EVER)], 0).always(),
+        Setting::of(1, &[wakes(3), Job::Attaches, sleeps(EVER), sleeps(1)], 0),
+        Setting::of(2, &[wakes(3), Job::Attaches, sleeps(EVER)], 0).alone().giving_up(),
+    ]);
+}
+
+#[test]
+fn whoever_leaves_is_missed_by_all_who_sleep() {
+    check(&[
+        Setting::of(1, &[Job::Leaves, wakes(1), sleeps(EVER), sleeps(EVER)], 0).numbered(),
+        Setting::of(1, &[Job::Leaves, wakes(2), sleeps(EVER)], 0).numbered().alone(),
+        Setting::of(1, &[Job::Leaves, sleeps(EVER), sleeps(EVER), sleeps(EVER)], 0).numbered(),
+    ]);
+}
+
+#[test]
+fn whoever_dies_no_wake_up_is_lost_once_all_have_looked_again() {
+    check(&[
+        Setting::of(1, &[wakes(3), sleeps(EVER)], 2).alone(),
+        Setting::of(1, &[wakes(3), sleeps(EVER), Job::Successor { wants: EVER }], 1).alone(),
+        Setting::of(1, &[wakes(2), sleeps(EVER), sleeps(EVER)], 1),
+        Setting::of(1, &[wakes(1), wakes(1), sleeps(EVER), sleeps(1)], 1),
+    ]);
+}
+
+#[cfg(not(debug_assertions))]
+#[test]
+fn many_sleepers_and_wakers() {
+    check(&[
+        Setting::of(1, &[wakes(2), wakes(2), sleeps(EVER), sleeps(1)], 0).with_thieves(1),
+        Setting::of(2, &[wakes(3), wakes(1), sleeps(EVER), sleeps(2)], 0),
+        Setting::of(1, &[wakes(3), sleeps(EVER), sleeps(EVER), sleeps(1)], 0),
+        Setting::of(1, &[wakes(1), wakes_unreached(1), sleeps(1), sleeps(1), sleeps(EVER)], 0),
+        Setting::of(1, &[wakes(3), Job::Attaches, sleeps(EVER), sleeps(EVER)], 0).giving_up(),
+    ]);
+}
+
+#[cfg(not(debug_assertions))]
+#[test]
+fn two_of_many_die() {
+    check(&[
+        Setting::of(1, &[wakes(3), sleeps(EVER), sleeps(EVER)], 2).giving_up(),
+        Setting::of(1, &[wakes(2), wakes(1), sleeps(EVER), sleeps(EVER)], 2),
+        Setting::of(1, &[wakes(2), sleeps(EVER), sleeps(EVER), sleeps(1)], 2),
+        Setting::of(1, &[wakes(2), Job::Attaches, sleeps(EVER), sleeps(EVER)], 2),
+        Setting::of(1, &[wakes(4), sleeps(EVER), Job::Successor { wants: EVER }, Job::Successor { wants: EVER }], 2)
+            .alone(),
+    ]);
+}

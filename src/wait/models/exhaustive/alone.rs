@@ -1,0 +1,154 @@
+//! What ties the steps of the model to the released code: whatever the word says, both do the same to it when nobody
+//! else is there, and call for as many wake-ups and barriers.
+
+use super::bugs::Bug;
+use super::state::{At, State};
+use super::steps::Turn;
+use super::{Job, Setting, sleeps, wakes, wakes_unreached};
+use crate::sync::{AtomicU32, Ordering};
+use crate::wait::{EVERYBODY, Event, Futex, Notifier, ONE_MORE, QUIET, Ticket};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// All states, with numbers that do not wrap around in the model.
+const WORDS: std::ops::Range<u32> = 0..3 * ONE_MORE;
+
+/// What has come of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Done {
+    word: u32,
+    wakes: u32,
+    barriers: u32,
+    quiet: u32,
+    ticket: u32,
+}
+
+struct Fake {
+    word: AtomicU32,
+    wakes: Cell<u32>,
+    barriers: Cell<u32>,
+    has_barrier: bool,
+}
+
+impl Futex for &Fake {
+    fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+
+    fn sleep(&self, _: u32, _: Duration) {
+        unreachable!("nobody sleeps here")
+    }
+
+    fn wake(&self, most: u32) {
+        self.wakes.set(self.wakes.get() + most);
+    }
+
+    fn barrier_everywhere(&self) -> bool {
+        self.barriers.set(self.barriers.get() + u32::from(self.has_barrier));
+        self.has_barrier
+    }
+}
+
+/// The released code, from this word on. It returns what it knows of quiet, and its ticket.
+fn released(word: u32, has_barrier: bool, act: impl FnOnce(Event<&Fake>) -> (u32, u32)) -> Done {
+    let (wakes, barriers) = (Cell::new(0), Cell::new(0));
+    let fake = Fake { word: AtomicU32::new(word), wakes, barriers, has_barrier };
+    let (quiet, ticket) = act(Event(&fake));
+    let Fake { word, wakes, barriers, .. } = &fake;
+    Done { word: word.load(Ordering::Relaxed), wakes: wakes.get(), barriers: barriers.get(), quiet, ticket }
+}
+
+/// The steps of the only thread of a model, from this state on until it comes to `end`.
+fn steps(job: Job, word: u32, begin: impl FnOnce(&mut State), end: fn(At) -> bool) -> Done {
+    let setting = Setting { bug: Bug::None, ..Setting::of(2, &[job], 0).numbered() };
+    let mut state = State { word: word as u8, ..setting.start() };
+    begin(&mut state);
+    let (mut wakes, mut barriers) = (0, 0);
+    while !end(state.threads[0].at) {
+        let before = state.threads[0];
+        wakes += match before.at {
+            At::WakeFutex => 1,
+            At::AllFutex => EVERYBODY,
+            _ => 0,
+        };
+        let mut turn = Turn { setting: &setting, state, me: 0 };
+        if before.buffered > 0 {
+            turn.flush();
+        }
+        let mut next = Vec::new();
+        turn.operate(&mut next);
+        state = *next.last().expect("nobody is in its way");
+        barriers += u32::from(before.at != At::Barrier && state.threads[0].at == At::Barrier);
+    }
+    let thread = state.threads[0];
+    Done { word: state.word.into(), wakes, barriers, quiet: thread.quiet.into(), ticket: thread.ticket.into() }
+}
+
+#[test]
+fn whoever_notifies_does_what_the_model_does() {
+    for word in WORDS {
+        for (quiet, reached) in [(0, true), (1, true), (0, false), (1, false)] {
+            // In the model it stops fencing at the second time.
+            let mut notifier = Notifier { quiet: if quiet == 1 { QUIET - 1 } else { 0 }, ..Notifier::new(reached) };
+            let released = released(word, true, |event| {
+                event.notify(&mut notifier);
+                (notifier.quiet.min(1), 0)
+            });
+            let job = if reached { wakes(1) } else { wakes_unreached(1) };
+            let steps = steps(job, word, |state| state.threads[0].quiet = quiet, |at| at == At::Done);
+            assert_eq!(released, steps, "of {word}, quiet {quiet}, reached {reached}");
+        }
+    }
+}
+
+#[test]
+fn whoever_prepares_does_what_the_model_does() {
+    for word in WORDS {
+        for barrier in [true, false] {
+            let released = released(word, barrier, |event| (0, event.prepare().word()));
+            let job = Job::Sleeper { wants: 1, barrier };
+            let steps = steps(job, word, |state| state.threads[0].at = At::PrepareLoad, |at| at == At::Look);
+            assert_eq!(released, steps, "of {word}, barrier {barrier}");
+        }
+    }
+}
+
+#[test]
+fn whoever_does_not_sleep_after_all_does_what_the_model_does() {
+    for word in WORDS {
+        for ticket in WORDS {
+            let released = released(word, true, |event| {
+                event.finish(Ticket(ticket));
+                (0, 0)
+            });
+            let begin = |state: &mut State| {
+                (state.threads[0].at, state.threads[0].ticket) = (At::Finish, ticket as u8);
+            };
+            let steps = steps(sleeps(1), word, begin, |at| at == At::Idle);
+            assert_eq!(released, steps, "of {word}, ticket {ticket}");
+        }
+    }
+}
+
+#[test]
+fn whoever_wakes_another_or_has_no_barrier_does_what_the_model_does() {
+    for word in WORDS {
+        let released_wake = released(word, true, |event| {
+            event.wake_one();
+            (0, 0)
+        });
+        let begin = |state: &mut State| state.threads[0].at = At::WakeLoad;
+        assert_eq!(released_wake, steps(sleeps(1), word, begin, |at| at == At::Idle), "of {word}");
+        let released_all = released(word, true, |event| {
+            event.wake_all();
+            (0, 0)
+        });
+        let begin = |state: &mut State| state.threads[0].at = At::AllLoad;
+        assert_eq!(released_all, steps(Job::Leaves, word, begin, |at| at == At::Done), "of {word}");
+        let released_always = released(word, true, |event| {
+            event.always_alert();
+            (0, 0)
+        });
+        assert_eq!(released_always, steps(Job::Attaches, word, |_| (), |at| at == At::Done), "of {word}");
+    }
+}
