@@ -46,6 +46,20 @@
 //! The crash model beside `table` tries all of this in every order, with deaths at any step; the models beside this file
 //! check the orderings of this very code.
 //!
+//! # Orderings
+//!
+//! A look at a cell is an Acquire, whatever has changed its word is a Release. So whoever steps over a cell knows what
+//! those knew who have been there, and sees none of the cells behind as it was laps ago.
+//!
+//! Some orderings of exchanges are there for good measure. No model fails without them:
+//! - *Acquire, behind a look*: the exchange succeeds on the very store that the look has seen, as no word comes back.
+//! - *Release, in a claim*: an exchange carries on what the store before it has released. That is what the last consumer
+//!   of the cell knew when a producer claims it, and what the producer knew when a consumer does. Either has been past
+//!   the cells to which one steps from here. What the claimant knows beyond that, it releases when it commits, or hands
+//!   over. So it would do without; but that takes an argument over laps and batches, and Release takes none.
+//! - *Both, in the repair of later cells*: whoever learns of a death sees all that the dead has seen, and nobody claims
+//!   these cells but past the first one, which is repaired behind them.
+//!
 //! # Orphans
 //!
 //! An orphan that a consumer does not meet on its way is found by looking at all cells. `orphaned` counts the occasions
@@ -184,7 +198,8 @@ fn hinted(place: Place, by: u64, hint: &AtomicU64, cells: usize) -> Option<Place
 /// Frees the cell of a message that will never come. When it fails, somebody else has done it.
 #[cold]
 fn free_skipped(word: &AtomicU64, skip: Word, free: Word) {
-    // Acquire and Release: whoever writes to the cell next does it after whoever abandoned it.
+    // Release: whoever writes to the cell next does it after whoever abandoned it; and whoever learns from it that it is
+    // late sees no cell as it was laps ago. Acquire: for good measure, behind the look. See the head of this file.
     let _ = word.compare_exchange(skip.word(), free.word(), Ordering::AcqRel, Ordering::Relaxed);
 }
 

@@ -3,15 +3,17 @@
 use super::*;
 use loom::thread;
 
-/// While `position..position + messages` go through the ring, one by one, somebody else who has slept pushes or pops.
-fn meanwhile<L: FnOnce() -> Late + 'static>(position: u64, messages: u64, late: impl FnOnce(Ring) -> L) {
+/// While batches of these lengths go through the ring, from `position` on, somebody else who has slept pushes or pops.
+fn meanwhile<L: FnOnce() -> Late + 'static>(position: u64, lengths: &[usize], late: impl FnOnce(Ring) -> L) {
     let ring = ring_at(position, 2);
     let (mut writer, mut reader) = (writer(&ring, 1), reader(&ring, 2));
     let late = thread::spawn(late(Rc::clone(&ring)));
     let (mut accepted, mut delivered) = (Vec::new(), Vec::new());
-    for value in 0..messages {
-        accepted.extend((push(&mut writer, &[value]) > 0).then_some(value));
-        delivered.extend(pop(&mut reader, 1));
+    let mut values = 0..;
+    for &length in lengths {
+        let batch = Vec::from_iter(values.by_ref().take(length));
+        accepted.extend(&batch[..push(&mut writer, &batch)]);
+        delivered.extend(pop(&mut reader, length));
     }
     let late = late.join().unwrap();
     delivered.extend(drain(&mut reader));
@@ -38,7 +40,7 @@ fn pops(mut reader: Reader) -> Late {
 #[test]
 fn a_producer_that_slept_for_two_laps_goes_on_where_there_is_room() {
     explore(Some(2), || {
-        meanwhile(0, 3, |ring| {
+        meanwhile(0, &[1, 1, 1], |ring| {
             let writer = writer(&ring, 3);
             || pushes(writer)
         });
@@ -48,7 +50,28 @@ fn a_producer_that_slept_for_two_laps_goes_on_where_there_is_room() {
 #[test]
 fn a_consumer_that_slept_for_two_laps_goes_on_where_there_are_messages() {
     explore(Some(2), || {
-        meanwhile(0, 3, |ring| {
+        meanwhile(0, &[1, 1, 1], |ring| {
+            let reader = reader(&ring, 3);
+            || pops(reader)
+        });
+    });
+}
+
+/// Its cell is the last one of a batch: it learns that it is late while the batch is being handed over.
+#[test]
+fn a_producer_that_slept_goes_on_behind_a_batch() {
+    explore(Some(2), || {
+        meanwhile(1, &[1, 2], |ring| {
+            let writer = writer(&ring, 3);
+            || pushes(writer)
+        });
+    });
+}
+
+#[test]
+fn a_consumer_that_slept_goes_on_behind_a_batch() {
+    explore(Some(1), || {
+        meanwhile(0, &[2, 2, 2], |ring| {
             let reader = reader(&ring, 3);
             || pops(reader)
         });
@@ -58,12 +81,12 @@ fn a_consumer_that_slept_for_two_laps_goes_on_where_there_are_messages() {
 /// The hint is stored at position 32.
 #[test]
 fn a_new_producer_starts_where_a_hint_says() {
-    explore(Some(2), || meanwhile(30, 3, |ring| move || pushes(writer(&ring, 3))));
+    explore(Some(2), || meanwhile(30, &[1, 1, 1], |ring| move || pushes(writer(&ring, 3))));
 }
 
 #[test]
 fn a_new_consumer_starts_where_a_hint_says() {
-    explore(Some(2), || meanwhile(30, 3, |ring| move || pops(reader(&ring, 3))));
+    explore(Some(2), || meanwhile(30, &[1, 1, 1], |ring| move || pops(reader(&ring, 3))));
 }
 
 /// As above, and the word by which the consumer learns that it is late is that of a cell that a producer has freed, which

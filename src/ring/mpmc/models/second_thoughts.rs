@@ -1,6 +1,7 @@
 //! Messages that are written or read in their place, and abandoned or given back.
 
 use super::*;
+use crate::ring::mpmc::repair::sweep;
 use loom::thread;
 
 /// Writes a message in its place.
@@ -86,6 +87,46 @@ fn a_message_that_is_given_back_is_found_by_another_consumer() {
     a_message_is_looked_at(false, 2, 1, 1, 2);
     // The other one is past it by then, and searches.
     a_message_is_looked_at(false, 2, 2, 0, 3);
+}
+
+/// There was an occasion to search before, and a message is given back in the middle of the search. `before`: whether it
+/// had been taken before, so that whoever searches is past it and finds it in no other way.
+fn an_orphan_is_made_during_a_search(before: bool) {
+    explore(Some(2), move || {
+        let ring = ring_at(1, 2);
+        sweep(&ring, |_| false, |_, _| ());
+        let (mut writer, mut undecided, mut reader) = (writer(&ring, 1), reader(&ring, 2), reader(&ring, 3));
+        let memory = Rc::clone(&ring);
+        let mut take = move |undecided: &mut Reader| {
+            assert_eq!(push(&mut writer, &[10]), 1);
+            // Unless it has been popped by then.
+            peek(&memory, undecided);
+        };
+        if before {
+            take(&mut undecided);
+        }
+        let giving_back = thread::spawn(move || {
+            if !before {
+                take(&mut undecided);
+            }
+            undecided.give_back();
+        });
+        let mut delivered = pop(&mut reader, 1);
+        giving_back.join().unwrap();
+        delivered.extend(drain(&mut reader));
+        assert_delivered_once(&[delivered], &[vec![10]]);
+        assert_full_capacity_is_usable(&ring, &mut reader);
+    });
+}
+
+#[test]
+fn an_orphan_that_nobody_has_counted_yet_is_read_as_it_was_pushed() {
+    an_orphan_is_made_during_a_search(false);
+}
+
+#[test]
+fn an_orphan_that_a_search_has_missed_is_found_by_the_next() {
+    an_orphan_is_made_during_a_search(true);
 }
 
 #[test]

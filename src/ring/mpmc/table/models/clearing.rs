@@ -14,7 +14,7 @@ impl Turn<'_> {
                 self.my().noted = self.state.orphaned + 1;
                 self.go(Doing::LoadAdopted);
             }
-            Doing::LoadAdopted if noted == 1 => self.my().look(),
+            Doing::LoadAdopted if noted == 1 => self.have_searched(),
             Doing::LoadAdopted => self.go(match self.setting.bug {
                 Bug::RaisesBeforeItSearches => Doing::RaiseAdopted,
                 _ => Doing::Search,
@@ -127,7 +127,7 @@ impl Turn<'_> {
         self.my().step += 1;
         if cell + 1 == self.setting.cells {
             match self.setting.bug {
-                Bug::RaisesBeforeItSearches => self.my().look(),
+                Bug::RaisesBeforeItSearches => self.have_searched(),
                 _ => self.go(Doing::RaiseAdopted),
             }
         }
@@ -141,8 +141,17 @@ impl Turn<'_> {
         }
         match self.setting.bug {
             Bug::RaisesBeforeItSearches => self.go(Doing::Search),
-            _ => self.my().look(),
+            _ => self.have_searched(),
         }
+    }
+
+    /// There is no orphan: back to the cell in somebody's hands that it has found before, or to its place.
+    fn have_searched(&mut self) {
+        if self.process().word == Small::NONE {
+            return self.my().look();
+        }
+        (self.my().step, self.my().noted) = (0, 0);
+        self.go(Doing::Ask);
     }
 
     pub(super) fn begin_to_adopt(&mut self, orphan: Word, cell: usize) {

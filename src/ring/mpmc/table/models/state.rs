@@ -34,7 +34,8 @@ pub(super) enum Doing {
     Free,
     StoreHead,
 
-    // Empty, as it seems: the two counts; the words of all cells, unless the counts are the same.
+    // Empty, as it seems, or in the hands of somebody: the two counts; the words of all cells, unless the counts are the
+    // same.
     LoadOrphaned,
     LoadAdopted,
     Search,

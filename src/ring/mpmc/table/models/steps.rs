@@ -117,7 +117,10 @@ impl Turn<'_> {
                 self.go(if self.batch() > 1 { Doing::LookForMore } else { Doing::Take });
             }
             AtHead::Behind(by) => self.my().place += by as u8,
-            AtHead::Held(_) => self.take_up(place, word, Doing::Ask),
+            // It searches before it asks about that one. A search that ends with the two counts, as they are the same by
+            // now, is no step of its own: that would be half as many states again.
+            AtHead::Held(_) if self.state.orphaned == 0 => self.take_up(place, word, Doing::Ask),
+            AtHead::Held(_) => self.take_up(place, word, Doing::LoadOrphaned),
             AtHead::Skipped(_) => self.take_up(place, word, Doing::Unskip),
             AtHead::Orphan => self.begin_to_adopt(word, self.cell(place)),
             AtHead::Empty => {
