@@ -25,6 +25,9 @@
 //!
 //! - [`spsc`]: one producer, one consumer. [`mpmc`]: many of either; each message goes to one consumer. What a death
 //!   leaves behind is said there, case by case.
+//! - Each operation comes in two forms: `try_push` and `try_pop` return at once; `push` and `pop`, with time-outs,
+//!   deadlines, iterators and batches, wait as [`Wait`] says. [`select()`] waits for several rings; the feature `async` has
+//!   futures, a `Stream` and a `Sink`.
 //! - [`Message`]: what can be sent.
 //! - [`Options`], [`Lifetime`]: capacity, permissions, who removes the name.
 //!
@@ -49,14 +52,17 @@ mod ring;
 mod segment;
 mod sync;
 mod sys;
+mod wait;
 
 pub use error::{
-    ClaimError, Corrupted, CreateError, EvictError, HeaderError, Invalid, InvalidName, OpenError, PopSliceError,
-    PushSliceError, ReserveError, Role, TryPopError, TryPushError, UnlinkError,
+    ClaimError, Corrupted, CreateError, EvictError, HeaderError, Invalid, InvalidName, OpenError, PopError,
+    PopSliceError, PushAllError, PushError, PushSliceError, ReserveError, Role, TryPopError, TryPushError, UnlinkError,
 };
 pub use layout::header::Lifetime;
 pub use message::Message;
-pub use queue::{Kind, Mpmc, Options, Ring, Spsc, mpmc, spsc};
+pub use queue::{Case, Iter, Kind, MOST_CASES, Mpmc, Options, Ring, Spsc, TryIter, Wait, mpmc, select, spsc};
+#[cfg(feature = "async")]
+pub use queue::{Messages, Pushes};
 pub use recover::Recovered;
 /// What a message type derives its properties from. The derives need `#[zerocopy(crate = "ringway::zerocopy")]` when the
 /// using crate has no dependency on zerocopy of its own.

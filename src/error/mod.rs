@@ -2,9 +2,11 @@
 
 mod ring;
 mod segment;
+mod waiting;
 
 pub use ring::{
     ClaimError, Corrupted, EvictError, Invalid, PopSliceError, PushSliceError, ReserveError, Role, TryPopError,
     TryPushError,
 };
 pub use segment::{CreateError, HeaderError, InvalidName, OpenError, UnlinkError};
+pub use waiting::{PopError, PushAllError, PushError};

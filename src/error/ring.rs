@@ -12,6 +12,16 @@ pub enum Role {
     Consumer,
 }
 
+impl Role {
+    /// The other end.
+    pub(crate) fn other(self) -> Role {
+        match self {
+            Role::Producer => Role::Consumer,
+            Role::Consumer => Role::Producer,
+        }
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

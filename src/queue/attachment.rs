@@ -1,6 +1,7 @@
 //! One process's attachment to one segment: its mapping and its process record, and who removes the name in the end.
 
 use super::options::Options;
+use super::waiting::{Shared, Wait};
 use crate::error::{CreateError, OpenError, UnlinkError};
 use crate::layout::control::Holder;
 use crate::layout::geometry::{Geometry, MAX_PROCESSES};
@@ -12,8 +13,10 @@ use crate::ring::memory::{Mapped, Single};
 use crate::segment::name::Name;
 use crate::segment::posix::{self, Segment};
 use crate::sys::fork::{self, Incarnation};
+use crate::sys::futex;
 use crate::sys::lock::Lock;
 use crate::sys::process;
+use crate::wait::Event;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -31,6 +34,10 @@ pub(super) struct Attachment {
     registration: Option<Registration>,
     segment: Segment,
     holder: Holder,
+    /// Whether sleepers reach us by a barrier, so that we need no fence to notice them.
+    accepts_barriers: bool,
+    /// How handles wait unless they are told otherwise.
+    wait: Wait,
     /// The process that this belongs to. A forked child has no part in it.
     process: Incarnation,
 }
@@ -61,7 +68,7 @@ impl Attachment {
                 .and_then(|registration| registration.ok_or_else(|| io::Error::other("all process records are in use")))
                 .map_err(|source| CreateError::System { name: name.into(), doing: "attaching to it", source })?;
         segment.publish()?;
-        Ok(Attachment::of(segment, registration))
+        Ok(Attachment::of(segment, registration, options))
     }
 
     pub(super) fn open<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, OpenError> {
@@ -130,12 +137,31 @@ impl Attachment {
             let limit = segment.parts().geometry().processes;
             return Err(OpenError::TooManyProcesses { name: name.into(), limit });
         };
-        Ok(Attachment::of(segment, registration))
+        let attachment = Attachment::of(segment, registration, options);
+        // Our record may have been of somebody who died: what it held is there for others.
+        attachment.announce();
+        Ok(attachment)
     }
 
-    fn of(segment: Segment, registration: Registration) -> Attachment {
+    fn of(segment: Segment, registration: Registration, options: &Options) -> Attachment {
         let holder = registration.holder();
-        Attachment { registration: Some(registration), segment, holder, process: Incarnation::current() }
+        let accepts_barriers = futex::accept_barriers();
+        if !accepts_barriers {
+            let control = segment.parts().control();
+            for word in [&*control.messages, &*control.room, &*control.ends] {
+                Event(Shared(word)).always_alert();
+            }
+        }
+        let process = Incarnation::current();
+        Attachment { registration: Some(registration), segment, holder, accepts_barriers, wait: options.wait, process }
+    }
+
+    pub(super) fn accepts_barriers(&self) -> bool {
+        self.accepts_barriers
+    }
+
+    pub(super) fn wait(&self) -> Wait {
+        self.wait
     }
 
     pub(super) fn parts(&self) -> &Parts {

@@ -1,11 +1,23 @@
 //! What a user holds: a ring in a segment, its handles, and how a process comes and goes.
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod attachment;
+mod blocking;
 pub mod mpmc;
 mod options;
+#[cfg(feature = "async")]
+mod reactor;
 mod ring;
 mod role;
+mod select;
 pub mod spsc;
+mod waiting;
 
+#[cfg(feature = "async")]
+pub use asynchronous::{Messages, Pushes};
+pub use blocking::{Iter, TryIter};
 pub use options::Options;
 pub use ring::{Kind, Mpmc, Ring, Spsc};
+pub use select::{Case, MOST_CASES, select};
+pub use waiting::Wait;

@@ -1,5 +1,6 @@
 //! How a ring is created, and what is expected of one that is opened.
 
+use super::waiting::Wait;
 use crate::layout::header::Lifetime;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub struct Options {
     pub(super) schema: Option<u64>,
     pub(super) owner: Option<u32>,
     pub(super) timeout: Duration,
+    pub(super) wait: Wait,
 }
 
 impl Options {
@@ -40,6 +42,7 @@ impl Options {
             schema: None,
             owner: None,
             timeout: Duration::ZERO,
+            wait: Wait::Park,
         }
     }
 
@@ -95,6 +98,12 @@ impl Options {
     /// second beyond that when a process is stopped in the middle of leaving.)
     pub fn timeout(mut self, patience: Duration) -> Options {
         self.timeout = patience;
+        self
+    }
+
+    /// How the handles of this process wait when they block. [`Wait::Park`] by default; each can be told otherwise.
+    pub fn wait(mut self, how: Wait) -> Options {
+        self.wait = how;
         self
     }
 }

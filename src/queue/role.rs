@@ -81,6 +81,7 @@ impl Claim {
         match role::claim(attachment.role_word(role), attachment.holder(), is_alive) {
             Ok(role::Granted { repair }) => {
                 let held = HeldRole { attachment: attachment.clone(), role, clean: !repair };
+                attachment.announce();
                 Ok(Claim { held, repair })
             }
             Err(role::Taken { by }) => {
@@ -100,6 +101,7 @@ impl Drop for HeldRole {
     fn drop(&mut self) {
         if !self.attachment.is_inherited() {
             role::give_up(self.attachment.role_word(self.role), self.attachment.holder(), self.clean);
+            self.attachment.announce();
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::layout::parts::Parts;
 use crate::sync::{self, AtomicU64, Ordering, compiler_fence};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
 
 /// Where a ring of `T` lives. The algorithm takes it as an argument, so that the same code runs on a mapped segment and
 /// on the memory of a model checker.
@@ -81,6 +82,8 @@ pub(crate) struct Mapped<T, C> {
     cells: NonNull<u8>,
     head: NonNull<core::sync::atomic::AtomicU64>,
     tail: NonNull<core::sync::atomic::AtomicU64>,
+    messages: NonNull<AtomicU32>,
+    room: NonNull<AtomicU32>,
     cell_count: usize,
     capacity: usize,
     /// Keeps all of the above mapped.
@@ -101,6 +104,20 @@ impl<T, C> Clone for Mapped<T, C> {
 impl<T, C: Cells<T>> Mapped<T, C> {
     const SHAPE: CellShape = C::SHAPE;
 
+    /// The word of those who sleep until there is a message.
+    #[inline(always)]
+    pub(crate) fn messages(&self) -> &AtomicU32 {
+        // SAFETY: it was made from a reference into the control block, which `parts` keeps mapped.
+        unsafe { self.messages.as_ref() }
+    }
+
+    /// The word of those who sleep until there is room.
+    #[inline(always)]
+    pub(crate) fn room(&self) -> &AtomicU32 {
+        // SAFETY: as for `messages`.
+        unsafe { self.room.as_ref() }
+    }
+
     /// The ring's memory in `parts`, whose geometry must be one for `T`.
     pub(crate) fn new(parts: Parts) -> Self {
         let geometry = *parts.geometry();
@@ -109,6 +126,8 @@ impl<T, C: Cells<T>> Mapped<T, C> {
             cells: parts.cells(),
             head: NonNull::from(&*parts.control().head),
             tail: NonNull::from(&*parts.control().tail),
+            messages: NonNull::from(&*parts.control().messages),
+            room: NonNull::from(&*parts.control().room),
             cell_count: geometry.cells,
             capacity: geometry.capacity,
             parts,

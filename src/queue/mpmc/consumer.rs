@@ -2,14 +2,30 @@
 
 use super::Membership;
 use super::guards::Peek;
-use super::watch::{Obstacles, Watch};
-use crate::error::{Corrupted, Invalid, PopSliceError, TryPopError};
+use super::watch::{self, Obstacles, Watch};
+use crate::error::{Corrupted, Invalid, PopError, PopSliceError, TryPopError};
 use crate::message::Message;
+use crate::queue::attachment::Attachment;
+use crate::queue::blocking::{Iter, TryIter, blocking_pops};
+use crate::queue::select::Case;
+use crate::queue::waiting::{End, Look, Shared, Wait, Waiter, answer, wait, wait_until};
+#[cfg(feature = "async")]
+use crate::queue::{
+    asynchronous::{self, Messages, Sleep, asynchronous_pops},
+    reactor::Place,
+};
 use crate::ring::memory::{Mapped, Single};
 use crate::ring::mpmc::consumer::Pop;
-use crate::ring::mpmc::{self, consumer};
+use crate::ring::mpmc::{self, consumer, repair};
+use crate::wait::{Event, Notifier};
 use std::fmt;
 use std::ops::Deref;
+use std::time::{Duration, Instant};
+#[cfg(feature = "async")]
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 /// What was popped, and whether somebody had it before and died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +83,8 @@ pub struct Consumer<T: Message> {
     pub(super) ring: consumer::Consumer<T, Mapped<T, Single>>,
     membership: Membership,
     watch: Watch,
+    notifier: Notifier,
+    waiter: Waiter,
 }
 
 /// Why nothing could be popped.
@@ -91,7 +109,22 @@ impl Obstacle {
 impl<T: Message> Consumer<T> {
     pub(super) fn new(membership: Membership) -> Consumer<T> {
         let ring = consumer::Consumer::new(membership.memory(), membership.attachment.record() as _);
-        Consumer { ring, membership, watch: Watch::default() }
+        let (notifier, waiter) = (membership.attachment.notifier(), membership.attachment.waiter());
+        Consumer { ring, membership, watch: Watch::default(), notifier, waiter }
+    }
+
+    /// Something was handed over: wakes a producer, if one sleeps.
+    #[inline(always)]
+    pub(super) fn notify(&mut self) {
+        Event(Shared(self.ring.memory().room())).notify(&mut self.notifier);
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.membership.attachment
+    }
+
+    fn has_peer(&self) -> bool {
+        self.membership.has_peers(true)
     }
 
     /// Pops the next message. Lock-free.
@@ -118,7 +151,13 @@ impl<T: Message> Consumer<T> {
     /// ```
     #[inline]
     pub fn try_pop(&mut self) -> Result<Popped<T>, TryPopError> {
-        self.attempt(|ring| ring.pop()).map_err(Obstacle::of_one)
+        match self.attempt(|ring| ring.pop()) {
+            Ok(popped) => {
+                self.notify();
+                Ok(popped)
+            }
+            Err(obstacle) => Err(self.without(obstacle).of_one()),
+        }
     }
 
     /// Fills `messages` from the front with as many messages as there are in a row, up to 255, and returns how many: 0
@@ -131,8 +170,11 @@ impl<T: Message> Consumer<T> {
     /// [`PopSliceError`], as for [`try_pop`](Consumer::try_pop).
     #[inline]
     pub fn pop_slice(&mut self, messages: &mut [T]) -> Result<Popped<usize>, PopSliceError> {
-        match self.attempt(|ring| ring.pop_slice(messages)) {
-            Ok(popped) => Ok(popped),
+        match self.attempt(|ring| ring.pop_slice(messages)).map_err(|obstacle| self.without(obstacle)) {
+            Ok(popped) => {
+                self.notify();
+                Ok(popped)
+            }
             Err(Obstacle::Empty) => Ok(Popped { value: 0, redeliveries: 0 }),
             Err(Obstacle::Busy { pid }) => Err(PopSliceError::Busy { pid }),
             Err(Obstacle::Invalid(invalid)) => Err(PopSliceError::Invalid(invalid)),
@@ -159,12 +201,24 @@ impl<T: Message> Consumer<T> {
         }
     }
 
+    /// What is not valid was handed over as well.
+    #[cold]
+    fn without(&mut self, obstacle: Obstacle) -> Obstacle {
+        if matches!(obstacle, Obstacle::Invalid(_)) {
+            self.notify();
+        }
+        obstacle
+    }
+
     /// Tries until there is an answer that will not change by itself in a moment.
     #[inline(always)]
     fn attempt<V>(
         &mut self,
         mut pop: impl FnMut(&mut consumer::Consumer<T, Mapped<T, Single>>) -> Result<Pop<V>, Box<Corrupted>>,
     ) -> Result<Popped<V>, Obstacle> {
+        if self.ring.is_lent() {
+            self.give_back(); // what a forgotten guard holds
+        }
         let mut obstacles = Obstacles::default();
         let mut looked = false;
         loop {
@@ -191,6 +245,8 @@ impl<T: Message> Consumer<T> {
     pub(super) fn give_back(&mut self) {
         if self.ring.is_lent() && !self.membership.attachment.is_inherited() {
             self.ring.give_back();
+            // Somebody may be asleep who can have it.
+            self.membership.attachment.announce();
         }
     }
 
@@ -216,9 +272,78 @@ impl<T: Message> Consumer<T> {
     }
 }
 
+blocking_pops! {
+    Consumer, Popped<T>, Popped<usize>,
+    /// ```
+    /// # use ringway::{Lifetime, Options, PopError, mpmc};
+    /// # let name = format!("doc-mpmc-pop-{}", std::process::id());
+    /// # let ring = mpmc::Ring::create(&name, &Options::new().lifetime(Lifetime::LastDetach))?;
+    /// let (mut producer, mut consumer) = (ring.producer(), ring.consumer());
+    /// let consumer = std::thread::spawn(move || (consumer.pop(), consumer.pop()));
+    /// producer.push(7)?;
+    /// drop(producer);
+    /// let (message, end) = consumer.join().unwrap();
+    /// assert!(message? == 7);
+    /// assert_eq!(end, Err(PopError::Closed));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+}
+
+#[cfg(feature = "async")]
+asynchronous_pops!(Consumer, Popped<T>);
+
+impl<T: Message> End for Consumer<T> {
+    const ALONE: bool = false;
+
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.waiter
+    }
+
+    #[cfg(feature = "async")]
+    fn place(&self) -> Place {
+        Place { parts: self.membership.attachment.parts().clone(), is_room: false }
+    }
+
+    fn event(&self) -> Event<Shared<'_>> {
+        Event(Shared(self.ring.memory().messages()))
+    }
+
+    fn is_forsaken(&mut self, asking: bool) -> bool {
+        if !self.membership.is_forsaken(asking) {
+            return false;
+        }
+        // What the dead had taken is still to come, and what others have in their hands may be.
+        watch::look(&self.membership.attachment, self.ring.memory());
+        !repair::is_any_taken(self.ring.memory())
+    }
+
+    fn look_ahead(&mut self) -> Look<()> {
+        match self.attempt(|ring| ring.look()) {
+            Err(Obstacle::Empty) => Look::Nothing,
+            Err(Obstacle::Busy { pid }) => Look::Held { pid },
+            Ok(_) | Err(Obstacle::Invalid(_) | Obstacle::Corrupted(_)) => Look::Done(()),
+        }
+    }
+
+    fn has_more(&mut self, beyond: usize) -> bool {
+        self.len() > beyond || self.ring.may_find_orphans()
+    }
+}
+
+impl<T: Message> Consumer<T> {
+    /// Whether there were producers, none that is alive is left, and everything they committed has been popped: what
+    /// [`pop`](Consumer::pop) calls [`Closed`](PopError::Closed). Asks the kernel for each process that has a producer:
+    /// about a microsecond.
+    pub fn is_closed(&mut self) -> bool {
+        End::is_forsaken(self, true) && matches!(self.look_ahead(), Look::Nothing)
+    }
+}
+
 impl<T: Message> Clone for Consumer<T> {
     fn clone(&self) -> Consumer<T> {
-        Consumer::new(self.membership.clone())
+        let mut clone = Consumer::new(self.membership.clone());
+        clone.waiter = Waiter::new(self.waiter.how);
+        clone
     }
 }
 

@@ -31,6 +31,7 @@ impl<T: Message> Reserved<'_, T> {
     /// Pushes what lies there. From here on it is delivered, also if we are killed.
     pub fn commit(self) {
         self.producer.ring.commit();
+        self.producer.notify();
     }
 }
 
@@ -71,6 +72,7 @@ impl<T: Message> Peek<'_, T> {
     /// Hands the message over: it is delivered, and its place may be overwritten.
     pub fn release(self) {
         self.consumer.ring.release();
+        self.consumer.notify();
     }
 
     /// As [`Popped::redelivered`](super::Popped::redelivered).

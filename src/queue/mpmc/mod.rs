@@ -61,10 +61,12 @@ pub use peers::{Held, Peer, PeerState};
 pub use producer::Producer;
 
 use super::ring::{self, Mpmc};
-use crate::layout::control::RecordWords;
+use crate::error::Role;
+use crate::layout::control::{Record, RecordWords};
 use crate::message::Message;
 use crate::queue::attachment::Attachment;
 use crate::recover::{self, Recovered};
+use crate::registry;
 use crate::ring::memory::{Mapped, Single};
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -75,12 +77,12 @@ pub type Ring<T> = ring::Ring<T, Mpmc>;
 impl<T: Message> Ring<T> {
     /// A new producer: any number of them may be there at the same time.
     pub fn producer(&self) -> Producer<T> {
-        Producer::new(Membership::new(&self.attachment, |record| &record.producers))
+        Producer::new(Membership::new(&self.attachment, Role::Producer))
     }
 
     /// A new consumer: any number of them may be there at the same time. Each message goes to one of them.
     pub fn consumer(&self) -> Consumer<T> {
-        Consumer::new(Membership::new(&self.attachment, |record| &record.consumers))
+        Consumer::new(Membership::new(&self.attachment, Role::Consumer))
     }
 
     /// Clears up after processes that died, and says what there was to do. Nobody needs to call it: an operation that
@@ -91,7 +93,11 @@ impl<T: Message> Ring<T> {
         let parts = self.attachment.parts();
         let memory = Mapped::<T, Single>::new(parts.clone());
         let recovered = self.attachment.with_file(|file| recover::recover::<T, _>(&memory, parts.records(), file));
-        recovered.unwrap_or_default()
+        let recovered = recovered.unwrap_or_default();
+        if !recovered.is_empty() {
+            self.attachment.announce();
+        }
+        recovered
     }
 
     /// What was cleared up after processes that died, since the ring was created, by whomever.
@@ -104,19 +110,52 @@ impl<T: Message> Ring<T> {
 #[derive(Debug)]
 struct Membership {
     attachment: Arc<Attachment>,
-    count: fn(&RecordWords) -> &AtomicU64,
+    role: Role,
 }
 
 impl Membership {
-    fn new(attachment: &Arc<Attachment>, count: fn(&RecordWords) -> &AtomicU64) -> Membership {
-        let membership = Membership { attachment: attachment.clone(), count };
-        // Relaxed: for people to read.
+    fn new(attachment: &Arc<Attachment>, role: Role) -> Membership {
+        let membership = Membership { attachment: attachment.clone(), role };
+        // Relaxed: nobody goes by it before the store below.
         membership.counter().fetch_add(1, Ordering::Relaxed);
+        // Release: who sees that it has come sees that it is there.
+        membership.role_word(role).fetch_add(1, Ordering::Release);
+        attachment.announce();
         membership
     }
 
+    /// Counts those who have come.
+    fn role_word(&self, role: Role) -> &AtomicU64 {
+        let roles = &self.attachment.parts().control().roles;
+        match role {
+            Role::Producer => &roles.producer,
+            Role::Consumer => &roles.consumer,
+        }
+    }
+
     fn counter(&self) -> &AtomicU64 {
-        (self.count)(&self.attachment.parts().records()[self.attachment.record()])
+        count(&self.attachment.parts().records()[self.attachment.record()], self.role)
+    }
+
+    /// Whether there is somebody at the other end. Deaths are noticed only by `asking` the kernel.
+    fn has_peers(&self, asking: bool) -> bool {
+        let records = self.attachment.parts().records();
+        let is_there = |(record, words): (usize, &Record)| {
+            // Acquire: what it has pushed or popped before it left is seen. Pairs with the Release in `drop`.
+            words.attached.load(Ordering::Acquire) != 0
+                && count(words, self.role.other()).load(Ordering::Acquire) > 0
+                && !(asking && self.attachment.with_file(|file| registry::is_dead(file, record)).unwrap_or(false))
+        };
+        records.iter().enumerate().any(is_there)
+    }
+
+    /// Whether there was somebody at the other end, and nobody is left.
+    fn is_forsaken(&self, asking: bool) -> bool {
+        // Acquire: who has come by then is seen to be there. Pairs with the Release in `new`.
+        let coming = || self.role_word(self.role.other()).load(Ordering::Acquire);
+        let came = coming();
+        // NB: one may have come to a record that was looked at before another left one that was looked at later.
+        came != 0 && !self.has_peers(asking) && coming() == came
     }
 
     fn memory<T>(&self) -> Mapped<T, Single> {
@@ -124,17 +163,25 @@ impl Membership {
     }
 }
 
+fn count(words: &RecordWords, role: Role) -> &AtomicU64 {
+    match role {
+        Role::Producer => &words.producers,
+        Role::Consumer => &words.consumers,
+    }
+}
+
 impl Clone for Membership {
     fn clone(&self) -> Membership {
-        Membership::new(&self.attachment, self.count)
+        Membership::new(&self.attachment, self.role)
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
         if !self.attachment.is_inherited() {
-            // Relaxed: for people to read.
-            self.counter().fetch_sub(1, Ordering::Relaxed);
+            // Release: who sees that we have left sees all that we pushed or popped. Pairs with `has_peers`.
+            self.counter().fetch_sub(1, Ordering::Release);
+            self.attachment.announce();
         }
     }
 }

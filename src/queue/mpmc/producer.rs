@@ -3,12 +3,29 @@
 use super::Membership;
 use super::guards::Reserved;
 use super::watch::{Obstacles, Watch};
-use crate::error::{Corrupted, PushSliceError, ReserveError, TryPushError};
+use crate::error::{Corrupted, PushAllError, PushError, PushSliceError, ReserveError, TryPushError};
 use crate::message::Message;
+use crate::queue::attachment::Attachment;
+use crate::queue::blocking::blocking_pushes;
+#[cfg(feature = "async")]
+use crate::queue::{
+    asynchronous::{self, Pushes, Sleep, asynchronous_pushes},
+    reactor::Place,
+};
+#[cfg(feature = "async")]
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::queue::select::Case;
+use crate::queue::waiting::{End, Look, Shared, Wait, Waited, Waiter, pushed, wait, wait_until};
 use crate::ring::memory::{Mapped, Single};
 use crate::ring::mpmc::producer::Push;
 use crate::ring::mpmc::{self, producer};
+use crate::wait::{Event, Notifier};
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// A writing end of a ring, one of many.
 ///
@@ -27,6 +44,9 @@ pub struct Producer<T: Message> {
     pub(super) ring: producer::Producer<T, Mapped<T, Single>>,
     membership: Membership,
     watch: Watch,
+    notifier: Notifier,
+    waiter: Waiter,
+    closes: bool,
 }
 
 /// Why nothing could be pushed.
@@ -39,7 +59,22 @@ enum Obstacle {
 impl<T: Message> Producer<T> {
     pub(super) fn new(membership: Membership) -> Producer<T> {
         let ring = producer::Producer::new(membership.memory(), membership.attachment.record() as _);
-        Producer { ring, membership, watch: Watch::default() }
+        let (notifier, waiter) = (membership.attachment.notifier(), membership.attachment.waiter());
+        Producer { ring, membership, watch: Watch::default(), notifier, waiter, closes: false }
+    }
+
+    /// Something was committed: wakes a consumer, if one sleeps.
+    #[inline(always)]
+    pub(super) fn notify(&mut self) {
+        Event(Shared(self.ring.memory().messages())).notify(&mut self.notifier);
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.membership.attachment
+    }
+
+    fn has_peer(&self) -> bool {
+        self.membership.has_peers(true)
     }
 
     /// Pushes one message, or gives it back. Lock-free.
@@ -64,7 +99,10 @@ impl<T: Message> Producer<T> {
     #[inline]
     pub fn try_push(&mut self, message: T) -> Result<(), TryPushError<T>> {
         match self.attempt(|ring| ring.push(&message)) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.notify();
+                Ok(())
+            }
             Err(Obstacle::Full) => Err(TryPushError::Full(message)),
             Err(Obstacle::Busy { pid }) => Err(TryPushError::Busy { message, pid }),
             Err(Obstacle::Corrupted(corrupted)) => Err(TryPushError::Corrupted(message, corrupted)),
@@ -95,7 +133,10 @@ impl<T: Message> Producer<T> {
     #[inline]
     pub fn push_slice(&mut self, messages: &[T]) -> Result<usize, PushSliceError> {
         match self.attempt(|ring| ring.push_slice(messages)) {
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                self.notify();
+                Ok(count)
+            }
             Err(Obstacle::Full) => Ok(0),
             Err(Obstacle::Busy { pid }) => Err(PushSliceError::Busy { pid }),
             Err(Obstacle::Corrupted(corrupted)) => Err(PushSliceError::Corrupted(corrupted)),
@@ -140,6 +181,9 @@ impl<T: Message> Producer<T> {
         &mut self,
         push: impl Fn(&mut producer::Producer<T, Mapped<T, Single>>) -> Result<Push, Box<Corrupted>>,
     ) -> Result<usize, Obstacle> {
+        if self.ring.is_lent() {
+            self.abandon(); // what a forgotten guard holds
+        }
         let mut obstacles = Obstacles::default();
         let mut looked = false;
         loop {
@@ -163,6 +207,8 @@ impl<T: Message> Producer<T> {
     pub(super) fn abandon(&mut self) {
         if self.ring.is_lent() && !self.membership.attachment.is_inherited() {
             self.ring.abandon();
+            // Whoever waits for what is behind can go on.
+            self.membership.attachment.announce();
         }
     }
 
@@ -182,15 +228,77 @@ impl<T: Message> Producer<T> {
         self.len() == 0
     }
 
+    /// Whether there were consumers, and none that is alive is left. Asks the kernel for each process that has a consumer:
+    /// about a microsecond.
+    ///
+    /// It does not keep us from pushing: what is in the ring waits for the next consumer.
+    pub fn is_closed(&self) -> bool {
+        self.membership.is_forsaken(true)
+    }
+
     /// Whether there seems to be no room: exact when nobody else is at it.
     pub fn is_full(&self) -> bool {
         self.len() == self.capacity()
     }
 }
 
+blocking_pushes! {
+    Producer,
+    /// ```
+    /// # use ringway::{Lifetime, Options, mpmc};
+    /// # let name = format!("doc-mpmc-push-{}", std::process::id());
+    /// # let ring = mpmc::Ring::create(&name, &Options::new().capacity(1).lifetime(Lifetime::LastDetach))?;
+    /// let (mut producer, mut consumer) = (ring.producer(), ring.consumer());
+    /// producer.push(1)?;
+    /// let consumer = std::thread::spawn(move || (consumer.pop(), consumer.pop()));
+    /// producer.push(2)?; // waits until there is room
+    /// let (first, second) = consumer.join().unwrap();
+    /// assert!(first? == 1 && second? == 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+}
+
+#[cfg(feature = "async")]
+asynchronous_pushes!(Producer);
+
+impl<T: Message> End for Producer<T> {
+    const ALONE: bool = false;
+
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.waiter
+    }
+
+    #[cfg(feature = "async")]
+    fn place(&self) -> Place {
+        Place { parts: self.membership.attachment.parts().clone(), is_room: true }
+    }
+
+    fn event(&self) -> Event<Shared<'_>> {
+        Event(Shared(self.ring.memory().room()))
+    }
+
+    fn is_forsaken(&mut self, asking: bool) -> bool {
+        self.closes && self.membership.is_forsaken(asking)
+    }
+
+    fn look_ahead(&mut self) -> Look<()> {
+        match self.attempt(|ring| ring.look()) {
+            Err(Obstacle::Full) => Look::Nothing,
+            Err(Obstacle::Busy { pid }) => Look::Held { pid },
+            Ok(_) | Err(Obstacle::Corrupted(_)) => Look::Done(()),
+        }
+    }
+
+    fn has_more(&mut self, beyond: usize) -> bool {
+        self.len() + beyond < self.capacity()
+    }
+}
+
 impl<T: Message> Clone for Producer<T> {
     fn clone(&self) -> Producer<T> {
-        Producer::new(self.membership.clone())
+        let mut clone = Producer::new(self.membership.clone());
+        (clone.waiter, clone.closes) = (Waiter::new(self.waiter.how), self.closes);
+        clone
     }
 }
 

@@ -16,6 +16,9 @@ const INTERVAL_NS: i64 = 5_000_000;
 /// with somebody who scribbles on the words.
 const OBSTACLES: u32 = 10_000;
 
+/// How often an operation looks at a cell in somebody's hands, with more and more time in between: some microseconds.
+const LOOKS: u32 = 9;
+
 /// When a handle has last looked for the dead.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watch {
@@ -47,10 +50,16 @@ fn coarse_now() -> i64 {
     time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec)
 }
 
+/// Clears up after all who have died. Says whether there was anything to do.
 #[cold]
-fn look<T>(attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
+pub(super) fn look<T>(attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
     let records = attachment.parts().records();
-    attachment.with_file(|file| !recover::recover::<T, _>(memory, records, file).is_empty()).unwrap_or(false)
+    let recovered = attachment.with_file(|file| recover::recover::<T, _>(memory, records, file));
+    let found = recovered.is_some_and(|recovered| !recovered.is_empty());
+    if found {
+        attachment.announce();
+    }
+    found
 }
 
 impl Obstacles {
@@ -73,19 +82,24 @@ impl Obstacles {
 
 /// Says whether the cell is as it was no more.
 fn wait_or_repair<T>(held: Held, attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
+    // NB: no more than that, and never another thread in between: how to wait is for others to say.
     let backoff = Backoff::new();
-    while !backoff.is_completed() {
+    for _ in 0..LOOKS {
         if !held.persists::<T, _>(memory) {
             return true;
         }
-        backoff.snooze();
+        backoff.spin();
     }
     // Another handle of this very process is alive: we need not ask.
     if held.owner() == attachment.record() {
         return false;
     }
     let records = attachment.parts().records();
-    attachment.with_file(|file| recover::repair::<T, _>(memory, records, file, held)).unwrap_or(false)
+    let repaired = attachment.with_file(|file| recover::repair::<T, _>(memory, records, file, held)).unwrap_or(false);
+    if repaired {
+        attachment.announce();
+    }
+    repaired
 }
 
 /// The process that holds the cell. It is remembered in the segment since when it does.

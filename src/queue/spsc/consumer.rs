@@ -1,12 +1,28 @@
 //! The reading end, as a user holds it.
 
 use super::guards::Peek;
-use crate::error::{PopSliceError, Role, TryPopError};
+use crate::error::{PopError, PopSliceError, Role, TryPopError};
 use crate::message::Message;
+use crate::queue::attachment::Attachment;
+use crate::queue::blocking::{Iter, TryIter, blocking_pops};
 use crate::queue::role::{HeldRole, Peer};
+use crate::queue::select::Case;
+use crate::queue::waiting::{End, Look, Shared, Wait, Waiter, answer, wait, wait_until};
+#[cfg(feature = "async")]
+use crate::queue::{
+    asynchronous::{self, Messages, Sleep, asynchronous_pops},
+    reactor::Place,
+};
 use crate::ring::memory::{Mapped, Packed};
 use crate::ring::spsc::consumer::{self, Read};
+use crate::wait::{Event, Notifier};
 use std::fmt;
+use std::time::{Duration, Instant};
+#[cfg(feature = "async")]
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 /// The reading end of a ring. There is one at a time, in all processes together.
 ///
@@ -14,10 +30,31 @@ use std::fmt;
 /// popped stay for the next consumer.
 pub struct Consumer<T> {
     pub(super) ring: consumer::Consumer<T, Mapped<T, Packed>>,
-    pub(super) role: HeldRole,
+    role: HeldRole,
+    notifier: Notifier,
+    waiter: Waiter,
 }
 
 impl<T: Message> Consumer<T> {
+    pub(super) fn new(ring: consumer::Consumer<T, Mapped<T, Packed>>, role: HeldRole) -> Consumer<T> {
+        let (notifier, waiter) = (role.attachment.notifier(), role.attachment.waiter());
+        Consumer { ring, role, notifier, waiter }
+    }
+
+    /// Something was handed over: wakes the producer, if it sleeps.
+    #[inline(always)]
+    pub(super) fn notify(&mut self) {
+        Event(Shared(self.ring.memory().room())).notify(&mut self.notifier);
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.role.attachment
+    }
+
+    fn has_peer(&self) -> bool {
+        matches!(self.peer(), Peer::Alive { .. })
+    }
+
     /// Pops the next message. Wait-free.
     ///
     /// When this returns a message, it has been handed over: if we are killed in the next instant it is not delivered
@@ -46,9 +83,15 @@ impl<T: Message> Consumer<T> {
     #[inline]
     pub fn try_pop(&mut self) -> Result<T, TryPopError> {
         match self.ring.pop()? {
-            Read::Got(message) => Ok(message),
+            Read::Got(message) => {
+                self.notify();
+                Ok(message)
+            }
             Read::Empty => Err(self.nothing_there()),
-            Read::Invalid(invalid) => Err(TryPopError::Invalid(invalid)),
+            Read::Invalid(invalid) => {
+                self.notify();
+                Err(TryPopError::Invalid(invalid))
+            }
         }
     }
 
@@ -63,9 +106,15 @@ impl<T: Message> Consumer<T> {
     #[inline]
     pub fn pop_slice(&mut self, messages: &mut [T]) -> Result<usize, PopSliceError> {
         match self.ring.pop_slice(messages)? {
-            Read::Got(count) => Ok(count),
+            Read::Got(count) => {
+                self.notify();
+                Ok(count)
+            }
             Read::Empty => Ok(0),
-            Read::Invalid(invalid) => Err(PopSliceError::Invalid(invalid)),
+            Read::Invalid(invalid) => {
+                self.notify();
+                Err(PopSliceError::Invalid(invalid))
+            }
         }
     }
 
@@ -83,7 +132,7 @@ impl<T: Message> Consumer<T> {
         T: zerocopy::FromBytes,
     {
         match self.ring.peek()? {
-            true => Ok(Peek { ring: &mut self.ring }),
+            true => Ok(Peek { consumer: self }),
             false => Err(self.nothing_there()),
         }
     }
@@ -132,6 +181,55 @@ impl<T: Message> Consumer<T> {
     /// about a microsecond.
     pub fn is_closed(&self) -> bool {
         self.role.attachment.has_gone(Role::Producer) && self.is_empty()
+    }
+}
+
+blocking_pops! {
+    Consumer, T, usize,
+    /// ```
+    /// # use ringway::{Lifetime, Options, PopError, spsc};
+    /// # let name = format!("doc-spsc-pop-{}", std::process::id());
+    /// # let ring = spsc::Ring::create(&name, &Options::new().lifetime(Lifetime::LastDetach))?;
+    /// let (mut producer, mut consumer) = (ring.producer()?, ring.consumer()?);
+    /// let consumer = std::thread::spawn(move || (consumer.pop(), consumer.pop()));
+    /// producer.push(7)?;
+    /// drop(producer);
+    /// assert_eq!(consumer.join().unwrap(), (Ok(7), Err(PopError::Closed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+}
+
+#[cfg(feature = "async")]
+asynchronous_pops!(Consumer, T);
+
+impl<T: Message> End for Consumer<T> {
+    const ALONE: bool = true;
+
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.waiter
+    }
+
+    #[cfg(feature = "async")]
+    fn place(&self) -> Place {
+        Place { parts: self.role.attachment.parts().clone(), is_room: false }
+    }
+
+    fn event(&self) -> Event<Shared<'_>> {
+        Event(Shared(self.ring.memory().messages()))
+    }
+
+    fn is_forsaken(&mut self, asking: bool) -> bool {
+        let attachment = &self.role.attachment;
+        if asking { attachment.has_gone(Role::Producer) } else { attachment.has_left(Role::Producer) }
+    }
+
+    fn look_ahead(&mut self) -> Look<()> {
+        // What is corrupted is for the operation to report.
+        if self.ring.is_empty().unwrap_or(false) { Look::Nothing } else { Look::Done(()) }
+    }
+
+    fn has_more(&mut self, _: usize) -> bool {
+        false
     }
 }
 

@@ -1,8 +1,7 @@
 //! A message that is written, or read, where it lies in the ring.
 
+use super::{Consumer, Producer};
 use crate::message::Message;
-use crate::ring::memory::{Mapped, Packed};
-use crate::ring::spsc::{consumer, producer};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use zerocopy::FromBytes;
@@ -15,7 +14,7 @@ const ALIGNED: &str = "an item lies at a multiple of its alignment and has the s
 /// [`DerefMut`]; any type can be written as a whole with [`write`](Reserved::write), or as bytes.
 #[must_use = "dropping it abandons the place: nothing is pushed without `commit`"]
 pub struct Reserved<'p, T> {
-    pub(super) ring: &'p mut producer::Producer<T, Mapped<T, Packed>>,
+    pub(super) producer: &'p mut Producer<T>,
 }
 
 impl<T: Message> Reserved<'_, T> {
@@ -26,12 +25,13 @@ impl<T: Message> Reserved<'_, T> {
 
     /// The bytes of the place. The receiver checks them: bytes that are no `T` come out as an error there.
     pub fn as_mut_bytes(&mut self) -> &mut [u8] {
-        self.ring.place_mut()
+        self.producer.ring.place_mut()
     }
 
     /// Pushes what lies there. From here on it is the consumer's, also if we are killed.
     pub fn commit(self) {
-        self.ring.commit();
+        self.producer.ring.commit();
+        self.producer.notify();
     }
 }
 
@@ -39,13 +39,13 @@ impl<T: Message + FromBytes> Deref for Reserved<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        T::ref_from_bytes(self.ring.place()).expect(ALIGNED)
+        T::ref_from_bytes(self.producer.ring.place()).expect(ALIGNED)
     }
 }
 
 impl<T: Message + FromBytes> DerefMut for Reserved<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        T::mut_from_bytes(self.ring.place_mut()).expect(ALIGNED)
+        T::mut_from_bytes(self.producer.ring.place_mut()).expect(ALIGNED)
     }
 }
 
@@ -58,13 +58,14 @@ impl<T> fmt::Debug for Reserved<'_, T> {
 /// The next message, lent by [`Consumer::peek`](super::Consumer::peek).
 #[must_use = "dropping it leaves the message in the ring: hand it over with `release`"]
 pub struct Peek<'c, T> {
-    pub(super) ring: &'c mut consumer::Consumer<T, Mapped<T, Packed>>,
+    pub(super) consumer: &'c mut Consumer<T>,
 }
 
 impl<T: Message + FromBytes> Peek<'_, T> {
     /// Hands the message over: it is delivered, and its place may be overwritten.
     pub fn release(self) {
-        self.ring.release(1);
+        self.consumer.ring.release(1);
+        self.consumer.notify();
     }
 }
 
@@ -72,7 +73,7 @@ impl<T: Message + FromBytes> Deref for Peek<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        T::ref_from_bytes(self.ring.front()).expect(ALIGNED)
+        T::ref_from_bytes(self.consumer.ring.front()).expect(ALIGNED)
     }
 }
 

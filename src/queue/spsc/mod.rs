@@ -66,7 +66,7 @@ impl<T: Message> Ring<T> {
         let claim = Claim::new(&self.attachment, Role::Producer)?;
         let ring =
             algorithm::producer::Producer::take_over(Mapped::new(self.attachment.parts().clone()), claim.repair)?;
-        Ok(Producer { ring, role: claim.keep() })
+        Ok(Producer::new(ring, claim.keep()))
     }
 
     /// Claims the consumer's role, from nobody or from a dead process, and goes on with the first message that was not
@@ -77,7 +77,7 @@ impl<T: Message> Ring<T> {
     pub fn consumer(&self) -> Result<Consumer<T>, ClaimError> {
         let claim = Claim::new(&self.attachment, Role::Consumer)?;
         let ring = algorithm::consumer::Consumer::take_over(Mapped::new(self.attachment.parts().clone()))?;
-        Ok(Consumer { ring, role: claim.keep() })
+        Ok(Consumer::new(ring, claim.keep()))
     }
 
     /// Who has a role now. Asks the kernel: about a microsecond.

@@ -1,12 +1,29 @@
 //! The writing end, as a user holds it.
 
 use super::guards::Reserved;
-use crate::error::{Corrupted, ReserveError, Role, TryPushError};
+use crate::error::{Corrupted, PushAllError, PushError, ReserveError, Role, TryPushError};
 use crate::message::Message;
+use crate::queue::attachment::Attachment;
+use crate::queue::blocking::blocking_pushes;
+#[cfg(feature = "async")]
+use crate::queue::{
+    asynchronous::{self, Pushes, Sleep, asynchronous_pushes},
+    reactor::Place,
+};
+#[cfg(feature = "async")]
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use crate::queue::role::{HeldRole, Peer};
+use crate::queue::select::Case;
+use crate::queue::waiting::{End, Look, Shared, Wait, Waited, Waiter, pushed, wait, wait_until};
 use crate::ring::memory::{Mapped, Packed};
 use crate::ring::spsc::producer;
+use crate::wait::{Event, Notifier};
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// The writing end of a ring. There is one at a time, in all processes together.
 ///
@@ -23,10 +40,32 @@ use std::fmt;
 /// ```
 pub struct Producer<T> {
     pub(super) ring: producer::Producer<T, Mapped<T, Packed>>,
-    pub(super) role: HeldRole,
+    role: HeldRole,
+    notifier: Notifier,
+    waiter: Waiter,
+    closes: bool,
 }
 
 impl<T: Message> Producer<T> {
+    pub(super) fn new(ring: producer::Producer<T, Mapped<T, Packed>>, role: HeldRole) -> Producer<T> {
+        let (notifier, waiter) = (role.attachment.notifier(), role.attachment.waiter());
+        Producer { ring, role, notifier, waiter, closes: false }
+    }
+
+    /// Something was committed: wakes the consumer, if it sleeps.
+    #[inline(always)]
+    pub(super) fn notify(&mut self) {
+        Event(Shared(self.ring.memory().messages())).notify(&mut self.notifier);
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.role.attachment
+    }
+
+    fn has_peer(&self) -> bool {
+        matches!(self.peer(), Peer::Alive { .. })
+    }
+
     /// Pushes one message, or gives it back when the ring is full. Wait-free.
     ///
     /// When this returns, the message is committed: it is delivered even if we are killed in the next instant. Killed
@@ -47,7 +86,10 @@ impl<T: Message> Producer<T> {
     #[inline]
     pub fn try_push(&mut self, message: T) -> Result<(), TryPushError<T>> {
         match self.ring.push(&message) {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                self.notify();
+                Ok(())
+            }
             Ok(false) => Err(TryPushError::Full(message)),
             Err(corrupted) => Err(TryPushError::Corrupted(message, corrupted)),
         }
@@ -75,7 +117,11 @@ impl<T: Message> Producer<T> {
     /// ```
     #[inline]
     pub fn push_slice(&mut self, messages: &[T]) -> Result<usize, Box<Corrupted>> {
-        self.ring.push_slice(messages)
+        let count = self.ring.push_slice(messages)?;
+        if count > 0 {
+            self.notify();
+        }
+        Ok(count)
     }
 
     /// Reserves the place of the next message, to write it where the consumer will read it. Nothing is pushed until
@@ -101,7 +147,7 @@ impl<T: Message> Producer<T> {
     /// ```
     pub fn reserve(&mut self) -> Result<Reserved<'_, T>, ReserveError> {
         match self.ring.reserve()? {
-            true => Ok(Reserved { ring: &mut self.ring }),
+            true => Ok(Reserved { producer: self }),
             false => Err(ReserveError::Full),
         }
     }
@@ -144,6 +190,55 @@ impl<T: Message> Producer<T> {
     /// It does not keep us from pushing: what is in the ring waits for the next consumer.
     pub fn is_closed(&self) -> bool {
         self.role.attachment.has_gone(Role::Consumer)
+    }
+}
+
+blocking_pushes! {
+    Producer,
+    /// ```
+    /// # use ringway::{Lifetime, Options, spsc};
+    /// # let name = format!("doc-spsc-push-{}", std::process::id());
+    /// # let ring = spsc::Ring::create(&name, &Options::new().capacity(1).lifetime(Lifetime::LastDetach))?;
+    /// let (mut producer, mut consumer) = (ring.producer()?, ring.consumer()?);
+    /// producer.push(1)?;
+    /// let consumer = std::thread::spawn(move || (consumer.pop(), consumer.pop()));
+    /// producer.push(2)?; // waits until there is room
+    /// assert_eq!(consumer.join().unwrap(), (Ok(1), Ok(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+}
+
+#[cfg(feature = "async")]
+asynchronous_pushes!(Producer);
+
+impl<T: Message> End for Producer<T> {
+    const ALONE: bool = true;
+
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.waiter
+    }
+
+    #[cfg(feature = "async")]
+    fn place(&self) -> Place {
+        Place { parts: self.role.attachment.parts().clone(), is_room: true }
+    }
+
+    fn event(&self) -> Event<Shared<'_>> {
+        Event(Shared(self.ring.memory().room()))
+    }
+
+    fn is_forsaken(&mut self, asking: bool) -> bool {
+        let attachment = &self.role.attachment;
+        self.closes && if asking { attachment.has_gone(Role::Consumer) } else { attachment.has_left(Role::Consumer) }
+    }
+
+    fn look_ahead(&mut self) -> Look<()> {
+        // What is corrupted is for the operation to report.
+        if self.ring.len().is_ok_and(|len| len == self.capacity()) { Look::Nothing } else { Look::Done(()) }
+    }
+
+    fn has_more(&mut self, _: usize) -> bool {
+        false
     }
 }
 

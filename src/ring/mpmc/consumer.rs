@@ -53,6 +53,14 @@ enum Attempt {
     Held(Held),
 }
 
+/// What is at the front, at our place.
+enum Front {
+    Full(Word),
+    Orphan(Word),
+    Empty,
+    Held(Held),
+}
+
 impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
     pub(crate) fn new(memory: M, me: Owner) -> Self {
         // Acquire: a place to start looking from, and no cell is seen as it was before. Pairs with the Release in `hint`.
@@ -203,11 +211,13 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
 
     /// All but the last step.
     fn hand_over_batch(&self, place: Place, span: usize) {
-        // Release: all messages are read before, whoever frees their cells.
+        // Release: all messages are read before, whoever frees their cells; and whoever learns from it that it is late
+        // sees no cell as it was laps ago.
         self.memory.word(place.cell).store(Word::done(place.lap, self.me, span).word(), Ordering::Release);
         for index in (1..span).rev() {
             let later = place.later(index, self.memory.cells());
-            // Release: the message is read before. Pairs with the Acquire of the next claim.
+            // Release: as for `Done`. (For whoever claims it next, the store that frees the first cell says as much:
+            // nobody gets here but past that one.)
             self.memory.word(later.cell).store(Word::free(later.lap.wrapping_add(1)).word(), Ordering::Release);
         }
     }
@@ -231,7 +241,7 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         // Relaxed: confirmed by the exchange, or looked at again.
         let there = word.load(Ordering::Relaxed) == full.word();
         // Acquire: the message is read after. Pairs with the Release of its commit.
-        // Release: whoever steps over our cells sees none of them as it was before we saw it.
+        // Release: whoever steps over our cells sees none of them as it was before we saw it. For good measure.
         if there && word.compare_exchange(full.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             return Ok(Attempt::Got(Take { place, word: taken, span: 1 }));
         }
@@ -241,43 +251,59 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
     /// Takes the first message, and up to `wanted` in a row from there.
     #[inline(never)]
     fn take(&mut self, wanted: usize) -> Result<Attempt, Box<Corrupted>> {
-        let cells = self.memory.cells();
-        for _ in 0..tries(cells) {
-            let place = self.place;
-            let word = self.memory.word(place.cell);
-            // Acquire: when it says that we are late by laps, we see no cell as it was laps ago, on the way from here.
-            let seen = Word::from_word(word.load(Ordering::Acquire));
-            match table::at_head(seen, place.lap, cells) {
-                AtHead::Full => {
+        let mut looks = tries(self.memory.cells());
+        loop {
+            match self.seek(&mut looks)? {
+                Front::Full(seen) => {
+                    let place = self.place;
                     let span = self.full_from(place, wanted);
                     let taken = Word::taken(place.lap, self.me, span);
-                    // Acquire and Release: as in `take_one`.
+                    let word = self.memory.word(place.cell);
+                    // Release: as in `take_one`. Acquire: for good measure, behind the look.
                     let exchange =
                         word.compare_exchange(seen.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed);
                     if exchange.is_ok() {
                         return Ok(Attempt::Got(Take { place, word: taken, span }));
                     }
                 }
-                AtHead::Behind(by) => self.place = super::ahead(place, by, self.memory.head(), cells),
-                AtHead::Skipped(free) => super::free_skipped(word, seen, free),
-                AtHead::Orphan => {
-                    if let Some(take) = self.adopt(place.cell, seen) {
+                Front::Orphan(seen) => {
+                    if let Some(take) = self.adopt(self.place.cell, seen) {
                         return Ok(Attempt::Got(take));
                     }
                 }
-                AtHead::Empty => {
+                Front::Empty => {
                     return Ok(match self.search() {
                         Some(take) => Attempt::Got(take),
                         None => Attempt::Empty,
                     });
                 }
                 // Orphans are of messages before that one.
-                AtHead::Held(owner) => {
+                Front::Held(held) => {
                     return Ok(match self.search() {
                         Some(take) => Attempt::Got(take),
-                        None => Attempt::Held(Held { cell: place.cell, word: seen, owner }),
+                        None => Attempt::Held(held),
                     });
                 }
+            }
+        }
+    }
+
+    /// Steps over what others were first at, up to the first message that is left.
+    fn seek(&mut self, looks: &mut usize) -> Result<Front, Box<Corrupted>> {
+        let cells = self.memory.cells();
+        while *looks > 0 {
+            *looks -= 1;
+            let place = self.place;
+            let word = self.memory.word(place.cell);
+            // Acquire: when it says that we are late by laps, we see no cell as it was laps ago, on the way from here.
+            let seen = Word::from_word(word.load(Ordering::Acquire));
+            match table::at_head(seen, place.lap, cells) {
+                AtHead::Full => return Ok(Front::Full(seen)),
+                AtHead::Orphan => return Ok(Front::Orphan(seen)),
+                AtHead::Empty => return Ok(Front::Empty),
+                AtHead::Held(owner) => return Ok(Front::Held(Held { cell: place.cell, word: seen, owner })),
+                AtHead::Behind(by) => self.place = super::ahead(place, by, self.memory.head(), cells),
+                AtHead::Skipped(free) => super::free_skipped(word, seen, free),
                 // Nobody has popped there; or we are late by more laps than a word can tell.
                 AtHead::Impossible => match super::hinted(place, 0, self.memory.head(), cells) {
                     Some(hinted) => self.place = hinted,
@@ -311,6 +337,26 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         exchange.is_ok().then_some(Take { place: Place { lap: seen.lap(), cell }, word: adopted, span: 1 })
     }
 
+    /// Whether there is a message to be taken, or perhaps an orphan; without taking it.
+    pub(crate) fn look(&mut self) -> Result<Pop<()>, Box<Corrupted>> {
+        self.give_back();
+        if self.invalid.is_some() || self.may_find_orphans() {
+            return Ok(Pop::Got((), 0));
+        }
+        Ok(match self.seek(&mut tries(self.memory.cells()))? {
+            Front::Full(_) | Front::Orphan(_) => Pop::Got((), 0),
+            Front::Empty => Pop::Empty,
+            Front::Held(held) => Pop::Held(held),
+        })
+    }
+
+    /// Whether there may be orphans that nobody has found yet.
+    pub(crate) fn may_find_orphans(&self) -> bool {
+        // Relaxed: for a guess.
+        let (orphaned, adopted) = (self.memory.orphaned(), self.memory.adopted());
+        orphaned.load(Ordering::Relaxed) != adopted.load(Ordering::Relaxed)
+    }
+
     /// Looks for an orphan in all cells, if there may be any.
     #[inline(always)]
     fn search(&mut self) -> Option<Take> {
@@ -335,7 +381,8 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
                 }
             }
         }
-        // Release: all cells were looked at before. When it fails, somebody else has found the same, or more.
+        // Release: all cells were looked at before. When it fails, somebody else has found the same, or more. (No model
+        // can show it: in none does a store overtake the loads before it.)
         let word = self.memory.adopted();
         let _ = word.compare_exchange(adopted, orphaned, Ordering::Release, Ordering::Relaxed);
         None

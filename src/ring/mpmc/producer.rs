@@ -34,6 +34,13 @@ pub(crate) enum Push {
     Held(Held),
 }
 
+/// What is at the front of the room, at our place.
+enum Front {
+    Free(Word),
+    Full,
+    Held(Held),
+}
+
 /// What became of an attempt to claim.
 enum Claim {
     Got(Place, usize),
@@ -180,7 +187,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
             let word = self.memory.word(place.cell);
             let (free, claimed) = (Word::free(place.lap), Word::claimed(place.lap, self.me, 1));
             // Acquire: who had the cell before is done with it. Pairs with the Release of whoever freed it.
-            // Release: whoever steps over our cells sees none of them as it was before we saw it.
+            // Release: whoever steps over our cells sees none of them as it was before we saw it. For good measure.
             if word.compare_exchange(free.word(), claimed.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Ok(Claim::Got(place, 1));
             }
@@ -191,18 +198,16 @@ impl<T, M: Memory<T>> Producer<T, M> {
     /// Claims the first place that is free, and up to `wanted` in a row from there.
     #[inline(never)]
     fn claim(&mut self, wanted: usize) -> Result<Claim, Box<Corrupted>> {
-        let cells = self.memory.cells();
-        let mut place = self.place;
         self.lone = true;
-        for _ in 0..tries(cells) {
-            let word = self.memory.word(place.cell);
-            // Acquire: when it says that we are late by laps, we see no cell as it was laps ago, on the way from here.
-            let seen = Word::from_word(word.load(Ordering::Acquire));
-            match table::at_tail(seen, place.lap, cells) {
-                AtTail::Free => {
+        let mut looks = tries(self.memory.cells());
+        loop {
+            match self.seek(&mut looks)? {
+                Front::Free(seen) => {
+                    let place = self.place;
                     let span = self.free_from(place, wanted);
                     let claimed = Word::claimed(place.lap, self.me, span);
-                    // Acquire and Release: as in `claim_one`.
+                    let word = self.memory.word(place.cell);
+                    // Release: as in `claim_one`. Acquire: for good measure, behind the look.
                     let exchange =
                         word.compare_exchange(seen.word(), claimed.word(), Ordering::AcqRel, Ordering::Relaxed);
                     if exchange.is_ok() {
@@ -210,22 +215,48 @@ impl<T, M: Memory<T>> Producer<T, M> {
                     }
                     self.lone = false;
                 }
+                Front::Full => return Ok(Claim::Full),
+                Front::Held(held) => return Ok(Claim::Held(held)),
+            }
+        }
+    }
+
+    /// Whether there is room, without claiming it.
+    pub(crate) fn look(&mut self) -> Result<Push, Box<Corrupted>> {
+        self.abandon();
+        Ok(match self.seek(&mut tries(self.memory.cells()))? {
+            Front::Free(_) => Push::Done(0),
+            Front::Full => Push::Full,
+            Front::Held(held) => Push::Held(held),
+        })
+    }
+
+    /// Steps over what others were first at, up to the first place that nobody has pushed to.
+    fn seek(&mut self, looks: &mut usize) -> Result<Front, Box<Corrupted>> {
+        let cells = self.memory.cells();
+        while *looks > 0 {
+            *looks -= 1;
+            let place = self.place;
+            let word = self.memory.word(place.cell);
+            // Acquire: when it says that we are late by laps, we see no cell as it was laps ago, on the way from here.
+            let seen = Word::from_word(word.load(Ordering::Acquire));
+            match table::at_tail(seen, place.lap, cells) {
+                AtTail::Free => return Ok(Front::Free(seen)),
+                AtTail::Full => return Ok(Front::Full),
+                AtTail::Held(owner) => return Ok(Front::Held(Held { cell: place.cell, word: seen, owner })),
                 AtTail::Behind(by) => {
                     self.lone = false;
-                    place = super::ahead(place, by, self.memory.tail(), cells);
-                    self.place = place;
+                    self.place = super::ahead(place, by, self.memory.tail(), cells);
                 }
                 AtTail::Skipped(free) => super::free_skipped(word, seen, free),
-                AtTail::Full => return Ok(Claim::Full),
-                AtTail::Held(owner) => return Ok(Claim::Held(Held { cell: place.cell, word: seen, owner })),
                 // Nobody has pushed there; or we are late by more laps than a word can tell.
                 AtTail::Impossible => match super::hinted(place, 0, self.memory.tail(), cells) {
-                    Some(hinted) => place = hinted,
+                    Some(hinted) => self.place = hinted,
                     None => return Err(corrupted(&self.memory, place, seen)),
                 },
             }
         }
-        Err(restless(&self.memory, place))
+        Err(restless(&self.memory, self.place))
     }
 
     /// How many cells from `place` on are free, up to `wanted`. The first one is.

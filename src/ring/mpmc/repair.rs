@@ -30,18 +30,27 @@ pub(crate) fn repair<T, M: Memory<T>>(memory: &M, held: Held) -> Repaired {
         // Relaxed: confirmed by the exchange.
         let seen = Word::from_word(word.load(Ordering::Relaxed));
         if let Some(repaired) = table::repaired_later(dead, seen, later.lap) {
-            // Release: what the dead one did to the cell comes before what is done to it next. When it fails, somebody
-            // else has done it.
+            // Acquire and Release: what the dead one did to the cell comes before what is done to it next. For good
+            // measure, see the parent module. When it fails, somebody else has done it.
             let _ = word.compare_exchange(seen.word(), repaired.word(), Ordering::AcqRel, Ordering::Relaxed);
         }
     }
-    // As above, and the cells behind come first.
+    // Release: as above, and the cells behind come first. Acquire: for good measure, behind `persists`.
     let exchange = word.compare_exchange(dead.word(), repaired.word(), Ordering::AcqRel, Ordering::Relaxed);
     match (exchange, dead.state()) {
         (Ok(_), State::Claimed) => Repaired { skipped: span as u64, orphaned: 0 },
         (Ok(_), State::Taken | State::Adopted) => Repaired { skipped: 0, orphaned: span as u64 },
         _ => Repaired::default(),
     }
+}
+
+/// Whether some message was taken and is not handed over, by the living or the dead: it may still come.
+pub(crate) fn is_any_taken<T, M: Memory<T>>(memory: &M) -> bool {
+    (0..memory.cells()).any(|cell| {
+        // Acquire: when it was handed over, what came of that is seen.
+        let word = Word::from_word(memory.word(cell).load(Ordering::Acquire));
+        matches!(word.state(), State::Taken | State::Adopted | State::Orphan)
+    })
 }
 
 /// Repairs all that the dead hold, and tells `done` of each. `is_dead` is asked for each as well, as somebody alive may

@@ -39,6 +39,10 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         Ok(Consumer { memory, cursor, committed: position })
     }
 
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
     pub(crate) fn position(&self) -> u64 {
         self.cursor.position
     }

@@ -60,6 +60,10 @@ impl<T, M: Memory<T>> Producer<T, M> {
         Ok(Producer { memory, cursor, limit: head + capacity })
     }
 
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
     pub(crate) fn position(&self) -> u64 {
         self.cursor.position
     }
