@@ -10,6 +10,7 @@
 //! it says what it did. A debug build is killed at some instructions only: this is to be run with `--release`.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[allow(dead_code)] // what other tests of deaths need
 mod support {
     pub mod board;
     pub mod comings;

@@ -14,6 +14,8 @@ pub struct Board {
     pub heartbeat: Counter,
     /// The pid of the last victim, whose leftovers must go if the test itself dies.
     pub victim: Counter,
+    /// Which of several stages the last victim plays on.
+    pub stage: Counter,
     pub kill_points: Counter,
     pub hung: Counter,
     pub lost: Counter,

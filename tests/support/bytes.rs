@@ -11,7 +11,10 @@ pub const HEAD: usize = 512;
 pub const TAIL: usize = 512 + 128;
 pub const PRODUCER: usize = 512 + 256;
 pub const CONSUMER: usize = 512 + 256 + 8;
-pub const RECORDS: usize = 512 + 640;
+/// Offsets of the words that those sleep on who wait for a message, and for room. Four bytes each.
+pub const MESSAGES: usize = 512 + 640;
+pub const ROOM: usize = 512 + 768;
+pub const RECORDS: usize = 512 + 1024;
 pub const RECORD: usize = 128;
 
 /// The fields of the header: name, offset, length in bytes.

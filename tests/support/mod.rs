@@ -11,8 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+pub mod asleep;
 pub mod bytes;
 pub mod damage;
+pub mod helper;
+pub mod kinds;
 
 /// Long enough for anything that works, on a machine with other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(30);

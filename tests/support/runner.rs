@@ -79,7 +79,7 @@ pub fn main(tests: &[Test], report: &Report) -> ExitCode {
     let board = board();
     supervise(|| selected.iter().for_each(|test| run(test, arguments.verbose)), board);
     let plausible =
-        cfg!(debug_assertions) || selected.len() < tests.len() || board.kill_points.get() > report.kill_points;
+        cfg!(debug_assertions) || selected.len() < tests.len() || board.kill_points.get() >= report.kill_points;
     let none = [&board.hung, &board.lost, &board.duplicated, &board.capacity_lost, &board.failed]
         .iter()
         .all(|counter| counter.get() == 0);

@@ -142,6 +142,24 @@ impl Victim {
         }
     }
 
+    /// Goes on until it has made one more system call, or has come to the next marker.
+    pub fn run_through_system_call_or_to_marker(&mut self) -> Stop {
+        match self.run() {
+            Stop::SystemCall => self.run(),
+            stop => stop,
+        }
+    }
+
+    /// Goes on to the next marker. Returns the numbers of the system calls that it makes on the way.
+    pub fn system_calls(&mut self) -> Vec<i64> {
+        let mut calls = Vec::new();
+        while self.run() == Stop::SystemCall {
+            calls.push(trace(libc::PTRACE_PEEKUSER, self.pid, offset_of!(libc::user_regs_struct, orig_rax), 0));
+            assert_eq!(self.run(), Stop::SystemCall, "out of the system call");
+        }
+        calls
+    }
+
     /// Goes on until something stops it.
     fn run(&mut self) -> Stop {
         trace(libc::PTRACE_SYSCALL, self.pid, 0, 0);
