@@ -7,8 +7,12 @@
 //! process for a while: it is not robbed, and ends its operation as if nothing had happened.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[allow(dead_code)] // what other tests of deaths need
 mod support {
     pub mod board;
+    #[allow(dead_code)] // some of it is for other tests
+    pub mod bytes;
+    pub mod cells;
     pub mod crowd;
     pub mod deeds;
     pub mod ledger;

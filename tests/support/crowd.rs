@@ -1,6 +1,7 @@
 //! An MPMC ring with everything that went into it and came out, and whether it goes on as if nobody had died.
 
 use super::board::board;
+use super::cells::Cells;
 use super::ledger::{BY_SUCCESSOR, BY_TEST, Numbered, PATIENCE, compare};
 use super::sweep::{End, Fate};
 use ringway::mpmc::{Consumer, PeerState, Producer, Ring};
@@ -121,11 +122,18 @@ impl<T: Numbered> Stage<T> {
     pub fn settle(mut self, end: End, deed: &Deed, first: First) -> Result<bool, String> {
         let attach = |name: &str| Ring::<T>::open(name).map_err(|error| format!("attaching: {error}"));
         let name = self.ring.name().to_owned();
+        let left = Cells::read(&name);
+        let (got, pushes) = (self.got.len(), self.pushes as usize);
         let came_first = (end.fate == Fate::SuccessorFirst).then(|| attach(&name)).transpose()?;
         if first == First::Push {
             self.push_all(None)?;
         }
         self.pop_all(None)?;
+        let (delivered, expected) = (self.got.len() - got, left.waiting + self.pushes as usize - pushes);
+        if delivered != expected {
+            board().lost.add(expected.saturating_sub(delivered) as u64);
+            return Err(format!("{delivered} messages came, not {expected}: {left:?}, got {:?}", self.got));
+        }
         let took_effect = self.account(end, deed)?;
         let successor = came_first.map_or_else(|| attach(&name), Ok)?;
         go_on(&mut self.ring.producer(), &mut successor.consumer())?;

@@ -1,6 +1,7 @@
 //! Victims that push or pop among others, or do something with their handles.
 
 use super::board::board;
+use super::cells::Cells;
 use super::crowd::{CAPACITY, Deed, First, Stage};
 use super::ledger::{BY_TEST, BY_VICTIM, Numbered};
 use super::names;
@@ -199,6 +200,10 @@ impl<T: Numbered> Scene for Using<T> {
     }
 
     fn judge(&self, stage: Stage<T>, end: End) -> Result<bool, String> {
+        let left = Cells::read(&self.name);
+        if end.returned && left.in_hands > 0 {
+            return Err(format!("its operation has returned and left {left:?}"));
+        }
         stage.settle(end, &self.deed(), self.state.first)
     }
 }
