@@ -64,6 +64,14 @@ impl Link {
         link
     }
 
+    /// Two sides in two threads, which are set up and set apart already.
+    pub fn between(near: Box<dyn Side>, far: Box<dyn Side>, cores: Cores) -> Link {
+        let gate = Gate::new(Arc::new(Shared::new(0)));
+        let mut link = Link { cores, gate, near, far: Far::Thread(far), repeated: 0, disturbed: 0 };
+        link.run(FIRST_RUN);
+        link
+    }
+
     fn run_once(&mut self, count: u64) -> Run {
         let Link { cores, gate, near, far, .. } = self;
         match far {

@@ -12,5 +12,6 @@ pub mod recovery;
 pub mod rounds;
 pub mod shared;
 pub mod sides;
+pub mod sleepers;
 pub mod summary;
 pub mod vyukov;
