@@ -40,6 +40,9 @@ pub(crate) trait Memory<T> {
     /// the protocol writes them.
     unsafe fn read(&self, cell: usize, first: usize, to: *mut T, count: usize);
 
+    /// Says that a cell will be read soon. It changes nothing but the time that this takes.
+    fn prefetch(&self, _cell: usize) {}
+
     /// The place of an item, to be used for as long as the protocol gives it to us.
     ///
     /// # Safety
@@ -177,6 +180,14 @@ impl<T, C: Cells<T>> Memory<T> for Mapped<T, C> {
         let word = self.cell(cell).cast();
         // SAFETY: a cell starts with its word, aligned and mapped; it is only ever accessed as an atomic.
         sync::mapped(unsafe { word.as_ref() })
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn prefetch(&self, cell: usize) {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: it is a hint, of any address, for an instruction that every processor of this kind has.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.cell(cell).as_ptr().cast()) };
     }
 
     #[inline(always)]

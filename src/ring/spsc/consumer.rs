@@ -19,6 +19,9 @@ pub(crate) struct Consumer<T, M> {
     committed: u64,
 }
 
+/// So many lines ahead are fetched while one is read: as far as a line takes to come from another core.
+const AHEAD: usize = 2;
+
 /// What became of an attempt to read.
 pub(crate) enum Read<V> {
     Got(V),
@@ -52,6 +55,12 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     fn available(&mut self) -> Result<usize, Box<Corrupted>> {
         if self.committed == self.cursor.position {
             self.committed = self.look()?;
+            let at_start = M::ITEMS_PER_CELL > 1 && self.cursor.item() == 0;
+            if at_start && self.committed - self.cursor.position == M::ITEMS_PER_CELL as u64 {
+                // A whole line was waiting, so there may be more. Else the producer is about to write there: a look would
+                // take the line away from it.
+                self.memory.prefetch(self.cursor.lines_later(AHEAD.min(self.memory.cells()), &self.memory).cell);
+            }
         }
         Ok((self.committed - self.cursor.position) as usize)
     }
