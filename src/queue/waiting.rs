@@ -261,9 +261,6 @@ impl Watch {
             if let Some(waited) = waited {
                 if E::ALONE {
                     end.event().finish(ticket);
-                } else if matches!(waited, Waited::Closed) {
-                    // Who left has woken all, but not one who was just going to sleep if another said then that it sleeps.
-                    end.event().wake_all();
                 } else if end.has_more(0) {
                     // The baton: the wake-up that we have used up may have been for two.
                     end.event().wake_one();

@@ -143,10 +143,10 @@ impl<F: Futex> Event<F> {
 
     /// Something has changed that all who sleep have to see.
     pub(crate) fn wake_all(&self) {
-        // Who sleeps may have lost its `Asleep` to a waker that woke another.
-        if self.count_up(|state| state != AWAKE).is_some() {
-            self.0.wake(EVERYBODY);
-        }
+        // Whatever the word says: who sleeps may have lost its `Asleep` to a waker that woke another, and the `Alert`
+        // after it to one that has met nobody since.
+        let _ = self.count_up(|state| state != AWAKE);
+        self.0.wake(EVERYBODY);
     }
 
     /// Says that somebody is being woken, if the state is one of those.

@@ -6,6 +6,7 @@
 //!   are not counted on, though they may come at any time. After a death it counts on them: a message may lie there
 //!   until what was on its way at that moment has arrived, and all who sleep have come to `prepare` once more. From then
 //!   on, again, no wake-up is lost.
+//! - When all wakers have left, all who sleep notice, on the same terms.
 //! - However many died, some way leads on, without a further death, to where all that was stored is taken.
 //!
 //! Stores of wakers go into a store buffer, first in, first out, and get out of it whenever they like, even when their
@@ -17,9 +18,8 @@
 //! - *orderings*, but for store buffers. Sleepers have none, as they only exchange. The models under loom check the
 //!   orderings of the released code, but know of no barriers in other threads.
 //! - *the ring*: to look for a message and to take it is one step; the stores are counted.
-//! - *the number in the word*, but where somebody leaves. Without it a ticket is good for longer, and more sleep. There
-//!   it counts to four: nobody is late by four wake-ups in these settings.
-//! - *numbers*: a waker stops fencing when it has met nobody once or twice, not [`QUIET`](crate::wait::QUIET) times;
+//! - *the number in the word*: of a word that somebody keeps it says only whether it is still that of the word.
+//! - *how often*: a waker stops fencing when it has met nobody once or twice, not [`QUIET`](crate::wait::QUIET) times;
 //!   and an exchange is tried for ever.
 //!
 //! `alone` lets the released functions and the steps do the same by themselves, and compares.
@@ -30,7 +30,7 @@ mod explore;
 mod state;
 mod steps;
 
-use crate::wait::{ALWAYS, AWAKE};
+use crate::wait::{ALWAYS, AWAKE, ONE_MORE};
 use bugs::Bug;
 use state::{At, State, THREADS, Thread};
 
@@ -39,6 +39,8 @@ use state::{At, State, THREADS, Thread};
 enum Broken {
     /// A message is there, its receiver sleeps, and nobody will wake it.
     Lost,
+    /// All wakers have left, somebody sleeps, and nobody will wake it.
+    Unnoticed,
     /// No way leads on to where everything is taken.
     Stuck,
 }
@@ -46,9 +48,10 @@ enum Broken {
 /// What a thread is there for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Job {
-    /// Stores so many times, `batch` messages at a time.
-    Waker { messages: u8, batch: u8, reached: bool },
-    /// Takes so many messages, and sleeps when there is none. `barrier`: whether it can call for one.
+    /// Stores so many times, `batch` messages at a time; and may leave then.
+    Waker { messages: u8, batch: u8, reached: bool, leaves: bool },
+    /// Takes so many messages, or until all wakers have left, and sleeps when there is none. `barrier`: whether it can
+    /// call for one.
     Sleeper { wants: u8, barrier: bool },
     /// Comes when a sleeper has died.
     Successor { wants: u8 },
@@ -56,8 +59,6 @@ enum Job {
     Stranger,
     /// Says, when it likes, that it has no barrier to call for, and does not sleep.
     Attaches,
-    /// Says, when it likes, that nothing will come any more, for all to see.
-    Leaves,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,11 +68,15 @@ enum Barrier {
 }
 
 const fn wakes(messages: u8) -> Job {
-    Job::Waker { messages, batch: 1, reached: true }
+    Job::Waker { messages, batch: 1, reached: true, leaves: false }
 }
 
 const fn wakes_unreached(messages: u8) -> Job {
-    Job::Waker { messages, batch: 1, reached: false }
+    Job::Waker { messages, batch: 1, reached: false, leaves: false }
+}
+
+const fn leaves(messages: u8) -> Job {
+    Job::Waker { messages, batch: 1, reached: true, leaves: true }
 }
 
 const fn sleeps(wants: u8) -> Job {
@@ -86,8 +91,6 @@ struct Setting {
     /// Whether there is one sleeper at a time, which takes back what it said.
     alone: bool,
     barrier: Barrier,
-    /// How far wake-ups are counted in the word.
-    numbers: u8,
     /// How many messages somebody takes who never sleeps.
     steals: u8,
     times_out: bool,
@@ -110,7 +113,6 @@ impl Setting {
             quiet,
             alone: false,
             barrier: Barrier::OneByOne,
-            numbers: 1,
             steals: 0,
             times_out: deaths > 0,
             gives_up: false,
@@ -140,10 +142,6 @@ impl Setting {
         Setting { gives_up: true, ..self.with_time_outs() }
     }
 
-    fn numbered(self) -> Setting {
-        Setting { numbers: 4, ..self }
-    }
-
     fn with_thieves(self, steals: u8) -> Setting {
         Setting { steals, ..self }
     }
@@ -168,6 +166,12 @@ impl Setting {
         !self.is_reached(me) && self.bug != Bug::NeitherReachedNorFencing
     }
 
+    /// Whether all wakers have left, and are seen to have.
+    fn is_closed(&self, state: &State) -> bool {
+        let wakers = self.jobs.iter().filter(|job| matches!(job, Job::Waker { .. })).count();
+        usize::from(state.left) == wakers
+    }
+
     fn wants(&self, me: usize) -> u8 {
         match self.jobs[me] {
             Job::Sleeper { wants, .. } | Job::Successor { wants } => wants,
@@ -185,19 +189,19 @@ impl Setting {
 
     fn start(&self) -> State {
         let at = |job: &Job| match job {
+            Job::Waker { messages: 0, .. } => At::Leave,
             Job::Waker { .. } => At::Store,
             Job::Sleeper { .. } => At::Idle,
             Job::Successor { .. } => At::Later,
             Job::Stranger => At::PrepareLoad,
             Job::Attaches => At::AlwaysLoad,
-            Job::Leaves => At::Leave,
         };
         let mut threads = [Thread::new(At::Done); THREADS];
         for (thread, job) in threads.iter_mut().zip(&self.jobs) {
             thread.at = at(job);
         }
-        let word = if self.always { ALWAYS | AWAKE } else { AWAKE };
-        State { threads, word: word as u8, messages: 0, left: false, steals: self.steals, deaths: 0, since: 0 }
+        let word = ONE_MORE | if self.always { ALWAYS | AWAKE } else { AWAKE };
+        State { threads, word: word as u8, messages: 0, left: 0, steals: self.steals, deaths: 0, since: 0 }
     }
 }
 
@@ -225,13 +229,16 @@ fn the_only_sleeper_misses_nothing() {
     ]);
 }
 
+/// Only the first one who says that it sleeps calls for a barrier. The others trust in it: it looks after its barrier,
+/// and passes the baton. When it dies before that, their time-outs remain.
 #[test]
 fn of_many_sleepers_none_is_forgotten() {
+    let of_two = Job::Waker { messages: 2, batch: 2, reached: true, leaves: false };
     check(&[
         Setting::of(1, &[wakes(3), sleeps(EVER), sleeps(EVER)], 0),
         Setting::of(2, &[wakes(3), sleeps(EVER), sleeps(1)], 0).giving_up(),
         Setting::of(1, &[wakes(2), wakes(1), sleeps(EVER), sleeps(1)], 0),
-        Setting::of(1, &[Job::Waker { messages: 2, batch: 2, reached: true }, sleeps(2), sleeps(EVER)], 0),
+        Setting::of(1, &[of_two, sleeps(2), sleeps(EVER)], 0),
         Setting::of(1, &[wakes(3), sleeps(2), sleeps(EVER)], 0).with_thieves(1),
     ]);
 }
@@ -247,15 +254,6 @@ fn wakers_that_no_barrier_reaches_fence() {
 }
 
 #[test]
-fn whoever_leaves_is_missed_by_all_who_sleep() {
-    check(&[
-        Setting::of(1, &[Job::Leaves, wakes(1), sleeps(EVER), sleeps(EVER)], 0).numbered(),
-        Setting::of(1, &[Job::Leaves, wakes(2), sleeps(EVER)], 0).numbered().alone(),
-        Setting::of(1, &[Job::Leaves, sleeps(EVER), sleeps(EVER), sleeps(EVER)], 0).numbered(),
-    ]);
-}
-
-#[test]
 fn whoever_dies_no_wake_up_is_lost_once_all_have_looked_again() {
     check(&[
         Setting::of(1, &[wakes(3), sleeps(EVER)], 2).alone(),
@@ -265,10 +263,26 @@ fn whoever_dies_no_wake_up_is_lost_once_all_have_looked_again() {
     ]);
 }
 
+#[test]
+fn whoever_leaves_is_noticed_by_all_who_sleep() {
+    let unreached = Job::Waker { messages: 1, batch: 1, reached: false, leaves: true };
+    check(&[
+        Setting::of(1, &[leaves(4), sleeps(EVER)], 0).alone(),
+        Setting::of(1, &[leaves(3), sleeps(EVER), sleeps(EVER)], 0).with_thieves(1),
+        Setting::of(1, &[leaves(2), sleeps(EVER), sleeps(1)], 0).giving_up(),
+        Setting::of(1, &[leaves(1), unreached, sleeps(EVER), sleeps(1)], 0),
+        Setting::of(1, &[leaves(1), wakes(2), sleeps(EVER), sleeps(EVER)], 0),
+        Setting::of(1, &[leaves(1), Job::Attaches, sleeps(EVER), sleeps(EVER)], 0),
+        Setting::of(1, &[leaves(2), sleeps(EVER), sleeps(EVER)], 1),
+    ]);
+}
+
 #[cfg(not(debug_assertions))]
 #[test]
 fn many_sleepers_and_wakers() {
     check(&[
+        Setting::of(1, &[leaves(2), leaves(1), sleeps(EVER), sleeps(EVER)], 0).with_thieves(1),
+        Setting::of(1, &[leaves(2), sleeps(EVER), sleeps(EVER), sleeps(1)], 0).with_thieves(1),
         Setting::of(1, &[wakes(2), wakes(2), sleeps(EVER), sleeps(1)], 0).with_thieves(1),
         Setting::of(2, &[wakes(3), wakes(1), sleeps(EVER), sleeps(2)], 0),
         Setting::of(1, &[wakes(3), sleeps(EVER), sleeps(EVER), sleeps(1)], 0),
@@ -281,6 +295,7 @@ fn many_sleepers_and_wakers() {
 #[test]
 fn two_of_many_die() {
     check(&[
+        Setting::of(1, &[leaves(1), leaves(1), sleeps(EVER), sleeps(EVER)], 2),
         Setting::of(1, &[wakes(3), sleeps(EVER), sleeps(EVER)], 2).giving_up(),
         Setting::of(1, &[wakes(2), wakes(1), sleeps(EVER), sleeps(EVER)], 2),
         Setting::of(1, &[wakes(2), sleeps(EVER), sleeps(EVER), sleeps(1)], 2),

@@ -11,10 +11,10 @@
 //! | `notify`: fence | SeqCst | `a_waker_that_fences_and_the_only_sleeper` |
 //! | `notify`: load | Relaxed | ordered by that fence, by the barrier of a sleeper, or done again in `count_up` |
 //! | `notify_alert`: load and exchange | Relaxed | who wants to sleep after it calls for a barrier |
-//! | `count_up`: fence | SeqCst | `a_waker_that_is_always_alert_and_the_only_sleeper` |
+//! | `count_up`: fence | SeqCst | `a_waker_that_is_always_alert_and_the_only_sleeper`, `who_leaves_and_two_sleepers` |
 //! | `count_up`: load and exchange | Relaxed | ordered by the fence; who is woken looks for itself |
-//! | `prepare`: load and exchanges | Relaxed | ordered by the barrier and the fence |
-//! | `prepare`: fence | SeqCst | `a_waker_that_is_always_alert_and_the_only_sleeper` |
+//! | `prepare`: load and exchange | Relaxed | ordered by the barrier and the fence |
+//! | `prepare`: fence | SeqCst | `a_waker_that_is_always_alert_and_the_only_sleeper`, `who_leaves_and_two_sleepers` |
 //! | `finish`: exchange | Relaxed | it only takes back what we said ourselves |
 //! | `always_alert`: load and exchange | Relaxed | a hint to the next `notify` |
 
@@ -27,6 +27,8 @@ use std::rc::Rc;
 struct World<const N: usize> {
     word: AtomicU32,
     messages: [AtomicU32; N],
+    /// Whether there will be no more messages.
+    closed: AtomicU32,
     kernel: Mutex<()>,
     asleep: Condvar,
 }
@@ -59,7 +61,11 @@ impl<const N: usize> Futex for &World<N> {
 
     fn wake(&self, most: u32) {
         let _kernel = self.kernel.lock().unwrap();
-        if most == 1 { self.asleep.notify_one() } else { self.asleep.notify_all() }
+        match most {
+            1 => self.asleep.notify_one(),
+            EVERYBODY => self.asleep.notify_all(),
+            _ => unreachable!("one is woken, or all"),
+        }
     }
 
     fn barrier_everywhere(&self) -> bool {
@@ -76,6 +82,7 @@ impl<const N: usize> World<N> {
                 Mode::Fences => AWAKE,
             }),
             messages: [(); N].map(|()| AtomicU32::new(0)),
+            closed: AtomicU32::new(0),
             kernel: Mutex::new(()),
             asleep: Condvar::new(),
         })
@@ -84,6 +91,11 @@ impl<const N: usize> World<N> {
     fn send(&self, message: usize, notifier: &mut Notifier) {
         self.messages[message].store(1, Ordering::Relaxed);
         Event(self).notify(notifier);
+    }
+
+    fn leave(&self) {
+        self.closed.store(1, Ordering::Relaxed);
+        Event(self).wake_all();
     }
 
     fn is_there(&self, message: usize) -> bool {
@@ -107,6 +119,7 @@ impl<const N: usize> World<N> {
         }
     }
 
+    /// Or until there are no more.
     fn take_among_many(&self) {
         loop {
             let ticket = Event(self).prepare();
@@ -114,6 +127,9 @@ impl<const N: usize> World<N> {
                 if (0..N).any(|message| self.is_there(message)) {
                     Event(self).wake_one();
                 }
+                return;
+            }
+            if self.closed.load(Ordering::Relaxed) == 1 {
                 return;
             }
             Event(self).sleep(ticket, Duration::MAX);
@@ -185,27 +201,33 @@ fn a_waker_and_two_sleepers() {
     }
 }
 
-/// What the one who leaves says is for all to see.
-#[test]
-fn one_who_leaves_and_two_sleepers() {
-    for mode in [Mode::Always, Mode::Fences] {
-        explore(Some(3), move || {
-            let world = World::<1>::new(mode);
-            let sleepers = [(); 2].map(|()| {
-                let world = Rc::clone(&world);
-                thread::spawn(move || {
-                    loop {
-                        let ticket = Event(&*world).prepare();
-                        if world.is_there(0) {
-                            return;
-                        }
-                        Event(&*world).sleep(ticket, Duration::MAX);
-                    }
-                })
-            });
-            world.messages[0].store(1, Ordering::Relaxed);
-            Event(&*world).wake_all();
-            sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+/// One stores `N` messages, takes one itself if `steals`, and leaves; two take one each, or notice that it has left.
+fn one_leaves_two<const N: usize>(mode: Mode, steals: bool) {
+    explore(Some(2), move || {
+        let world = World::<N>::new(mode);
+        let sleepers = [(); 2].map(|()| {
+            let world = Rc::clone(&world);
+            thread::spawn(move || world.take_among_many())
         });
+        (0..N).for_each(|message| world.send(message, &mut mode.notifier()));
+        if steals {
+            world.take();
+        }
+        world.leave();
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+    });
+}
+
+#[test]
+fn who_leaves_and_two_sleepers() {
+    for mode in [Mode::Always, Mode::Fences] {
+        one_leaves_two::<0>(mode, false);
+        one_leaves_two::<1>(mode, false);
     }
+}
+
+/// The word says that nobody sleeps, as whoever was woken last does not say again yet that it does.
+#[test]
+fn who_leaves_when_nobody_says_any_more_that_it_sleeps() {
+    one_leaves_two::<2>(Mode::Fences, true);
 }

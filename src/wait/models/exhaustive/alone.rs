@@ -4,28 +4,42 @@
 use super::bugs::Bug;
 use super::state::{At, State};
 use super::steps::Turn;
-use super::{Job, Setting, sleeps, wakes, wakes_unreached};
+use super::{Job, Setting, leaves, sleeps, wakes, wakes_unreached};
 use crate::sync::{AtomicU32, Ordering};
-use crate::wait::{EVERYBODY, Event, Futex, Notifier, ONE_MORE, QUIET, Ticket};
+use crate::wait::{EVERYBODY, Event, Futex, Notifier, QUIET, Ticket};
 use std::cell::Cell;
 use std::time::Duration;
-
-/// All states, with numbers that do not wrap around in the model.
-const WORDS: std::ops::Range<u32> = 0..3 * ONE_MORE;
 
 /// What has come of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Done {
-    word: u32,
-    wakes: u32,
+    word: u8,
+    /// How often it woke one, and all.
+    wakes: [u32; 2],
     barriers: u32,
     quiet: u32,
-    ticket: u32,
+    ticket: u8,
+}
+
+/// Words of all states, with all numbers that fit into a word of the model; and with the last ones before it wraps
+/// around, of which the model has the last bits.
+fn words() -> impl Iterator<Item = u32> {
+    (0..=255).chain(u32::MAX - 15..=u32::MAX)
+}
+
+/// All states, with few numbers.
+fn few_words() -> impl Iterator<Item = u32> {
+    (0..24).chain(u32::MAX - 7..=u32::MAX)
+}
+
+fn plus(mut wakes: [u32; 2], all: bool) -> [u32; 2] {
+    wakes[usize::from(all)] += 1;
+    wakes
 }
 
 struct Fake {
     word: AtomicU32,
-    wakes: Cell<u32>,
+    wakes: Cell<[u32; 2]>,
     barriers: Cell<u32>,
     has_barrier: bool,
 }
@@ -40,7 +54,8 @@ impl Futex for &Fake {
     }
 
     fn wake(&self, most: u32) {
-        self.wakes.set(self.wakes.get() + most);
+        assert!(most == 1 || most == EVERYBODY);
+        self.wakes.set(plus(self.wakes.get(), most == EVERYBODY));
     }
 
     fn barrier_everywhere(&self) -> bool {
@@ -51,27 +66,26 @@ impl Futex for &Fake {
 
 /// The released code, from this word on. It returns what it knows of quiet, and its ticket.
 fn released(word: u32, has_barrier: bool, act: impl FnOnce(Event<&Fake>) -> (u32, u32)) -> Done {
-    let (wakes, barriers) = (Cell::new(0), Cell::new(0));
+    let (wakes, barriers) = (Cell::default(), Cell::default());
     let fake = Fake { word: AtomicU32::new(word), wakes, barriers, has_barrier };
     let (quiet, ticket) = act(Event(&fake));
     let Fake { word, wakes, barriers, .. } = &fake;
-    Done { word: word.load(Ordering::Relaxed), wakes: wakes.get(), barriers: barriers.get(), quiet, ticket }
+    let word = word.load(Ordering::Relaxed) as u8;
+    Done { word, wakes: wakes.get(), barriers: barriers.get(), quiet, ticket: ticket as u8 }
 }
 
 /// The steps of the only thread of a model, from this state on until it comes to `end`.
 fn steps(job: Job, word: u32, begin: impl FnOnce(&mut State), end: fn(At) -> bool) -> Done {
-    let setting = Setting { bug: Bug::None, ..Setting::of(2, &[job], 0).numbered() };
+    let setting = Setting { bug: Bug::None, ..Setting::of(2, &[job], 0) };
     let mut state = State { word: word as u8, ..setting.start() };
     begin(&mut state);
-    let (mut wakes, mut barriers) = (0, 0);
+    let (mut wakes, mut barriers) = ([0; 2], 0);
     while !end(state.threads[0].at) {
         let before = state.threads[0];
-        wakes += match before.at {
-            At::WakeFutex => 1,
-            At::AllFutex => EVERYBODY,
-            _ => 0,
-        };
         let mut turn = Turn { setting: &setting, state, me: 0 };
+        if before.at == At::WakeFutex {
+            wakes = plus(wakes, turn.has_left());
+        }
         if before.buffered > 0 {
             turn.flush();
         }
@@ -81,12 +95,12 @@ fn steps(job: Job, word: u32, begin: impl FnOnce(&mut State), end: fn(At) -> boo
         barriers += u32::from(before.at != At::Barrier && state.threads[0].at == At::Barrier);
     }
     let thread = state.threads[0];
-    Done { word: state.word.into(), wakes, barriers, quiet: thread.quiet.into(), ticket: thread.ticket.into() }
+    Done { word: state.word, wakes, barriers, quiet: thread.quiet.into(), ticket: thread.ticket }
 }
 
 #[test]
 fn whoever_notifies_does_what_the_model_does() {
-    for word in WORDS {
+    for word in words() {
         for (quiet, reached) in [(0, true), (1, true), (0, false), (1, false)] {
             // In the model it stops fencing at the second time.
             let mut notifier = Notifier { quiet: if quiet == 1 { QUIET - 1 } else { 0 }, ..Notifier::new(reached) };
@@ -103,7 +117,7 @@ fn whoever_notifies_does_what_the_model_does() {
 
 #[test]
 fn whoever_prepares_does_what_the_model_does() {
-    for word in WORDS {
+    for word in words() {
         for barrier in [true, false] {
             let released = released(word, barrier, |event| (0, event.prepare().word()));
             let job = Job::Sleeper { wants: 1, barrier };
@@ -115,8 +129,8 @@ fn whoever_prepares_does_what_the_model_does() {
 
 #[test]
 fn whoever_does_not_sleep_after_all_does_what_the_model_does() {
-    for word in WORDS {
-        for ticket in WORDS {
+    for word in few_words() {
+        for ticket in few_words() {
             let released = released(word, true, |event| {
                 event.finish(Ticket(ticket));
                 (0, 0)
@@ -131,24 +145,24 @@ fn whoever_does_not_sleep_after_all_does_what_the_model_does() {
 }
 
 #[test]
-fn whoever_wakes_another_or_has_no_barrier_does_what_the_model_does() {
-    for word in WORDS {
+fn whoever_wakes_one_or_all_or_has_no_barrier_does_what_the_model_does() {
+    for word in words() {
         let released_wake = released(word, true, |event| {
             event.wake_one();
             (0, 0)
         });
         let begin = |state: &mut State| state.threads[0].at = At::WakeLoad;
         assert_eq!(released_wake, steps(sleeps(1), word, begin, |at| at == At::Idle), "of {word}");
-        let released_all = released(word, true, |event| {
-            event.wake_all();
-            (0, 0)
-        });
-        let begin = |state: &mut State| state.threads[0].at = At::AllLoad;
-        assert_eq!(released_all, steps(Job::Leaves, word, begin, |at| at == At::Done), "of {word}");
         let released_always = released(word, true, |event| {
             event.always_alert();
             (0, 0)
         });
         assert_eq!(released_always, steps(Job::Attaches, word, |_| (), |at| at == At::Done), "of {word}");
+        let released_all = released(word, true, |event| {
+            event.wake_all();
+            (0, 0)
+        });
+        let begin = |state: &mut State| (state.threads[0].at, state.threads[0].count) = (At::WakeLoad, 1);
+        assert_eq!(released_all, steps(leaves(0), word, begin, |at| at == At::Done), "of {word}");
     }
 }

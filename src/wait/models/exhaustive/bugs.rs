@@ -1,7 +1,7 @@
-//! What the model must find: the protocol with something left out or done differently. And what looks like a bug, and is
-//! none as long as nobody dies.
+//! What the model must find: the protocol with something left out or done differently. And what looks like a bug, and
+//! is none.
 
-use super::{Broken, EVER, Job, Setting, sleeps, wakes, wakes_unreached};
+use super::{Broken, EVER, Job, Setting, check, leaves, sleeps, wakes, wakes_unreached};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Bug {
@@ -12,7 +12,7 @@ pub(super) enum Bug {
     SecondLookUnfenced,
     LookUnfenced,
     NoBarrier,
-    BarrierComesFirst,
+    SaysAsleepAfterTheBarrier,
     NeitherReachedNorFencing,
     TakesAlwaysForAlert,
     ClearsWithoutWaking,
@@ -24,7 +24,10 @@ pub(super) enum Bug {
     ResetsTheSleeping,
     ResetsByStore,
     ResetForgetsAlways,
+    NoNumber,
     WakesAllOnlyIfAsleep,
+    WakesAllUnlessAwake,
+    WakesOneForAll,
 }
 
 /// Whether the model finds that a wake-up is lost.
@@ -55,7 +58,8 @@ fn a_baton_that_is_dropped() {
     finds(two_sleepers().but(Bug::NoBaton));
 }
 
-/// Who says that it sleeps may put another to sleep who was just to be kept from it: the word is the same again.
+/// Others who say that they sleep trust in the barrier of the first one, and may sleep before it comes. So the first
+/// one has to wake them for what its barrier brings to light.
 #[test]
 fn a_baton_that_only_those_pass_who_have_slept() {
     finds(two_sleepers().but(Bug::BatonOnlyAfterSleep));
@@ -79,7 +83,7 @@ fn a_barrier_that_is_left_out() {
 
 #[test]
 fn a_barrier_before_the_word_says_so() {
-    finds(one_sleeper().but(Bug::BarrierComesFirst));
+    finds(one_sleeper().but(Bug::SaysAsleepAfterTheBarrier));
 }
 
 #[test]
@@ -153,18 +157,55 @@ fn a_sleeper_that_waits_for_something_else_on_the_same_word() {
     finds(Setting::of(1, &[wakes(1), sleeps(EVER), Job::Stranger], 0));
 }
 
-/// Somebody was woken for a message, and took back for all that they sleep.
-#[test]
-fn one_who_leaves_and_wakes_only_those_of_whom_the_word_speaks() {
-    finds(three_at_the_end().numbered().but(Bug::WakesAllOnlyIfAsleep));
+/// The only sleepers, and who leaves when it has stored some messages.
+fn one_leaves(messages: u8) -> Setting {
+    Setting::of(1, &[leaves(messages), sleeps(EVER), sleeps(EVER)], 0)
 }
 
-/// One is about to sleep, the other one, woken, says again that it sleeps: the word is the same again.
-#[test]
-fn wake_ups_that_are_not_counted() {
-    finds(three_at_the_end());
+fn finds_unnoticed(setting: Setting) {
+    match setting.explore() {
+        Ok(states) => panic!("{setting:?}: nothing found in {states} states"),
+        Err(found) => assert_eq!(found.broken, Broken::Unnoticed, "{setting:?}\n{}", found.trace),
+    }
 }
 
-fn three_at_the_end() -> Setting {
-    Setting::of(1, &[Job::Leaves, wakes(1), sleeps(EVER), sleeps(EVER), Job::Stranger], 0)
+/// Somebody was just about to sleep when all were woken, and somebody else says then that it sleeps.
+#[test]
+fn a_word_that_is_the_same_again() {
+    finds_unnoticed(one_leaves(0).but(Bug::NoNumber));
+}
+
+/// Who is put to sleep like that is woken by whoever put it to sleep, if there is more to do. So the number is there
+/// for those who leave.
+#[test]
+fn that_the_word_is_the_same_again_loses_no_message() {
+    check(&[
+        two_sleepers().giving_up().but(Bug::NoNumber),
+        two_sleepers().with_thieves(1).but(Bug::NoNumber),
+        Setting::of(1, &[wakes(2), wakes(1), sleeps(EVER), sleeps(1)], 0).but(Bug::NoNumber),
+        Setting::of(1, &[wakes(2), sleeps(EVER), sleeps(EVER)], 1).but(Bug::NoNumber),
+    ]);
+}
+
+/// Who sleeps has lost its `Asleep` to a waker that woke another.
+#[test]
+fn all_who_are_woken_only_if_the_word_says_that_somebody_sleeps() {
+    finds_unnoticed(one_leaves(1).but(Bug::WakesAllOnlyIfAsleep));
+}
+
+/// And then the `Alert` to a waker that has met nobody since. Whoever was woken will say again that it sleeps, which is
+/// too late.
+#[test]
+fn all_who_are_woken_unless_the_word_says_that_nobody_sleeps() {
+    finds_unnoticed(one_leaves(3).with_thieves(1).but(Bug::WakesAllUnlessAwake));
+}
+
+#[test]
+fn one_who_is_woken_for_all() {
+    finds_unnoticed(one_leaves(0).but(Bug::WakesOneForAll));
+}
+
+#[test]
+fn who_leaves_and_looks_without_a_fence() {
+    finds_unnoticed(one_leaves(0).but(Bug::SecondLookUnfenced));
 }

@@ -39,10 +39,12 @@ impl Setting {
             let state = states[at];
             self.next(&state, &mut next);
             if next.steps.is_empty() && self.is_lost(&state) {
-                return Err(Found { broken: Broken::Lost, trace: self.trace(&states, &reached_from, at) });
+                let broken = if state.messages > 0 { Broken::Lost } else { Broken::Unnoticed };
+                return Err(Found { broken, trace: self.trace(&states, &reached_from, at) });
             }
             let lives = next.steps.drain(..).chain(next.timeouts.drain(..)).map(|state| (state, false));
             for (state, is_death) in lives.chain(next.deaths.drain(..).map(|state| (state, true))) {
+                let state = state.without_numbers();
                 let number = *numbers.entry(state).or_insert_with(|| {
                     states.push(state);
                     reached_from.push(at as u32);
@@ -90,23 +92,24 @@ impl Setting {
         }
     }
 
-    /// Nothing happens any more but time-outs, and there is a message for somebody who sleeps. With a death this is so
-    /// until everybody who sleeps has said so once more.
+    /// Nothing happens any more but time-outs, and there is a message for somebody who sleeps, or it has not noticed
+    /// that all have left. After a death this counts as soon as everybody who sleeps has said so once more.
     fn is_lost(&self, state: &State) -> bool {
         let sleeps = |me: &usize| state.threads[*me].at == At::Asleep && !self.is_blind(*me);
         let sleepers = (0..self.jobs.len()).filter(sleeps).fold(0, |sleepers, me| sleepers | 1 << me);
         let counts = state.deaths == 0 || state.since & sleepers == sleepers;
-        (state.messages > 0 || state.left) && sleepers != 0 && counts
+        (state.messages > 0 || self.is_closed(state)) && sleepers != 0 && counts
     }
 
-    /// All that was stored is taken, and nothing will be stored; or there is nobody left to take it.
+    /// All that was stored is taken, nothing will be stored, and if the wakers have left, all know. Or there is nobody to
+    /// take anything.
     fn is_drained(&self, state: &State) -> bool {
         let threads = || self.jobs.iter().zip(&state.threads);
         let is_over = |at| matches!(at, At::Done | At::Dead);
         let has_more = threads()
             .any(|(job, thread)| matches!(job, Job::Waker { .. }) && (!is_over(thread.at) || thread.buffered > 0));
         let has_sleepers = threads().any(|(job, thread)| matches!(job, Job::Sleeper { .. }) && !is_over(thread.at));
-        !has_more && state.messages == 0 || !has_sleepers
+        !has_more && state.messages == 0 && !self.is_closed(state) || !has_sleepers
     }
 
     /// The way to a state: who does what, and what comes of it.
@@ -121,7 +124,7 @@ impl Setting {
                     text += &format!("{me}: {:?}, next {thread:?}\n", way[index - 1].threads[me].at);
                 }
             }
-            text += &format!("    word {}, {} messages\n", state.word, state.messages);
+            text += &format!("    word {}, {} messages, {} left\n", state.word, state.messages, state.left);
         }
         text
     }

@@ -1,5 +1,6 @@
 //! One state of the model.
 
+use crate::wait::{ALWAYS, ONE_MORE, STATE};
 use zerocopy::{Immutable, IntoBytes};
 
 pub(super) const THREADS: usize = 5;
@@ -17,7 +18,9 @@ pub(super) enum At {
     Store,
     /// `notify`: the load. Its fence, if it has one, is a condition of the load; so are those below.
     NotifyLoad,
-    /// `wake`: the load, the exchange, the futex.
+    /// The store that says that it has left.
+    Leave,
+    /// `wake_one` and `wake_all`: the load, the exchange, the futex.
     WakeLoad,
     WakeExchange,
     WakeFutex,
@@ -25,17 +28,11 @@ pub(super) enum At {
     ResetLoad,
     ResetExchange,
 
-    /// Somebody who leaves: the exchange that says so, and `wake_all`.
-    Leave,
-    AllLoad,
-    AllExchange,
-    AllFutex,
-
     /// A sleeper that has not said that it wants to sleep: it may take what is there, or begin to.
     Idle,
     /// `prepare`: the load, the exchange, the barrier.
     PrepareLoad,
-    PrepareAsleep,
+    PrepareExchange,
     Barrier,
     /// `always_alert`.
     AlwaysLoad,
@@ -51,7 +48,7 @@ pub(super) enum At {
     LookAgain,
     /// `finish`.
     Finish,
-    /// Is there more, for another? If so, `wake`.
+    /// Is there more, for another? If so, `wake_one`.
     More,
 }
 
@@ -84,8 +81,8 @@ pub(super) struct State {
     pub(super) word: u8,
     /// How many there are that nobody has taken.
     pub(super) messages: u8,
-    /// Whether nothing will come any more, for all who wait to see.
-    pub(super) left: bool,
+    /// How many wakers are seen to have left.
+    pub(super) left: u8,
     /// How many somebody who never sleeps may still take.
     pub(super) steals: u8,
     pub(super) deaths: u8,
@@ -101,13 +98,27 @@ impl Thread {
 }
 
 impl State {
+    /// Whoever keeps a word does so to compare it with the word as it is by then. That never gets an earlier number
+    /// again: it would have to be counted up 2^29 times while somebody is between two steps. So all that matters of a
+    /// number is whether it is that of the word. From now on the word's is 1, and words of earlier numbers are all 0.
+    pub(super) fn without_numbers(mut self) -> State {
+        let flags = (STATE | ALWAYS) as u8;
+        let renumbered = |word: u8| word & flags | ONE_MORE as u8;
+        for thread in &mut self.threads {
+            for kept in [&mut thread.seen, &mut thread.ticket] {
+                *kept = if *kept & !flags == self.word & !flags { renumbered(*kept) } else { 0 };
+            }
+        }
+        State { word: renumbered(self.word), ..self }
+    }
+
     /// Its stores are on their way all the same.
     pub(super) fn with_a_death(mut self, of: usize) -> State {
         for thread in &mut self.threads {
             thread.late = thread.buffered;
         }
-        let buffered = self.threads[of].buffered;
-        self.threads[of] = Thread { buffered, late: buffered, ..Thread::new(At::Dead) };
+        let Thread { buffered, count, .. } = self.threads[of];
+        self.threads[of] = Thread { buffered, late: buffered, count, ..Thread::new(At::Dead) };
         State { deaths: self.deaths + 1, since: 0, ..self }
     }
 }

@@ -74,6 +74,7 @@ impl<'a> Turn<'a> {
             At::Store => self.store_message(),
             At::NotifyLoad if !is_drained && self.setting.fences(self.me) => return,
             At::NotifyLoad => self.notify(),
+            At::Leave => self.leave(),
             At::WakeLoad if !is_drained && !self.has(Bug::SecondLookUnfenced) => return,
             At::WakeLoad => self.wake(),
             // An exchange empties the store buffer on the processors that have one.
@@ -84,16 +85,8 @@ impl<'a> Turn<'a> {
             At::ResetExchange => self.reset_exchange(),
             At::Idle => return self.idle(out),
             At::PrepareLoad => self.prepare(),
-            At::PrepareAsleep => return self.prepare_asleep(out),
+            At::PrepareExchange => return self.prepare_exchange(out),
             At::Barrier => return self.barrier(out),
-            At::Leave => {
-                let mut turn = self.go(At::AllLoad);
-                turn.state.left = true;
-                turn
-            }
-            At::AllLoad => self.wake_all_with(self.load()),
-            At::AllExchange => self.all_exchange(),
-            At::AllFutex => return self.all_futex(out),
             At::AlwaysLoad => self.go_with(At::AlwaysExchange, self.load()),
             At::AlwaysExchange => self.always_exchange(),
             At::Look => return self.look(out),
@@ -121,10 +114,24 @@ impl<'a> Turn<'a> {
         self.go(At::NotifyLoad)
     }
 
+    fn leave(mut self) -> Turn<'a> {
+        self.my().count += 1;
+        self.my().buffered += 1;
+        self.go(At::WakeLoad)
+    }
+
+    /// Whether a waker has stored all its messages, and then that it has left.
+    pub(super) fn has_left(&self) -> bool {
+        matches!(self.job(), Job::Waker { messages, .. } if self.thread().count > messages)
+    }
+
     /// The first store in the buffer gets to where others see it.
     pub(super) fn flush(&mut self) {
         self.my().buffered -= 1;
-        self.state.messages += self.setting.batch(self.me);
+        match self.thread().buffered == 0 && self.has_left() {
+            true => self.state.left += 1,
+            false => self.state.messages += self.setting.batch(self.me),
+        }
         if self.thread().late > 0 {
             self.my().late -= 1;
             self.state.since = 0;
@@ -139,13 +146,19 @@ impl<'a> Turn<'a> {
         if is_awake { self.next_message() } else { self.go(At::WakeLoad) }
     }
 
+    /// `wake_all`, if it has left; else `wake_one`.
     fn wake(self) -> Turn<'a> {
         self.wake_with(self.load())
     }
 
     fn wake_with(self, seen: u32) -> Turn<'a> {
-        if seen & STATE != ASLEEP {
-            return self.woke(false);
+        let is_one = match self.has_left() && !self.has(Bug::WakesAllOnlyIfAsleep) {
+            true => seen & STATE != AWAKE,
+            false => seen & STATE == ASLEEP,
+        };
+        if !is_one {
+            let gives_up = [Bug::WakesAllOnlyIfAsleep, Bug::WakesAllUnlessAwake].contains(&self.setting.bug);
+            return if self.has_left() && !gives_up { self.go_with(At::WakeFutex, 0) } else { self.woke(false) };
         }
         let first = if self.has(Bug::WakesBeforeItClears) { At::WakeFutex } else { At::WakeExchange };
         self.go_with(first, seen)
@@ -153,40 +166,45 @@ impl<'a> Turn<'a> {
 
     fn wake_exchange(mut self) -> Turn<'a> {
         let seen = self.seen();
-        match self.exchange(seen, self.counted_up(seen)) {
+        let one_more = if self.has(Bug::NoNumber) { 0 } else { ONE_MORE };
+        match self.exchange(seen, (seen & !STATE | ALERT).wrapping_add(one_more)) {
             Ok(()) if self.has(Bug::WakesBeforeItClears) || self.has(Bug::ClearsWithoutWaking) => self.woke(true),
             Ok(()) => self.go_with(At::WakeFutex, 0),
             Err(now) => self.wake_with(now),
         }
     }
 
-    /// What the word of an alert says that somebody was woken.
-    fn counted_up(&self, seen: u32) -> u32 {
-        let alert = (seen & !STATE | ALERT) + ONE_MORE;
-        alert % (ONE_MORE * u32::from(self.setting.numbers))
-    }
-
-    /// The kernel wakes one of those who sleep.
+    /// The kernel wakes one of those who sleep, or all of them.
     fn wake_futex(self, out: &mut Vec<State>) {
         let then = |turn: Turn<'a>| match turn.has(Bug::WakesBeforeItClears) {
             true => turn.go(At::WakeExchange),
             false => turn.woke(true),
         };
         let sleeps = |other: &usize| self.state.threads[*other].at == At::Asleep;
-        let mut sleepers = (0..self.setting.jobs.len()).filter(sleeps).peekable();
-        if sleepers.peek().is_none() {
-            out.push(then(self).state);
+        let sleepers: Vec<usize> = (0..self.setting.jobs.len()).filter(sleeps).collect();
+        let wakes_all = self.has_left() && !self.has(Bug::WakesOneForAll);
+        if sleepers.is_empty() || wakes_all {
+            let awake = |state: State, &sleeper: &usize| {
+                let mut woken = Vec::new();
+                Turn { state, me: sleeper, ..self }.awake(&mut woken);
+                woken[0]
+            };
+            out.push(sleepers.iter().fold(then(self).state, awake));
+            return;
         }
         for sleeper in sleepers {
             Turn { state: then(self).state, me: sleeper, ..self }.awake(out);
         }
     }
 
-    /// `wake` has returned: to `notify_alert`, or to a sleeper that has passed the baton.
+    /// It has returned: to `notify_alert`, to a sleeper that has passed the baton, or to who has left.
     fn woke(mut self, somebody: bool) -> Turn<'a> {
         self.my().seen = 0;
         if !matches!(self.job(), Job::Waker { .. }) {
             return self.next_round();
+        }
+        if self.has_left() {
+            return self.go(At::Done);
         }
         if somebody {
             self.my().quiet = 0;
@@ -212,50 +230,26 @@ impl<'a> Turn<'a> {
 
     fn reset_exchange(mut self) -> Turn<'a> {
         let seen = self.seen();
+        let awake = match self.has(Bug::ResetForgetsAlways) {
+            true => seen & !(STATE | ALWAYS) | AWAKE,
+            false => seen & !STATE | AWAKE,
+        };
         if self.has(Bug::ResetsByStore) {
-            self.store(AWAKE);
+            self.store(awake);
         }
-        let forgotten = if self.has(Bug::ResetForgetsAlways) { STATE | ALWAYS } else { STATE };
-        let _ = self.exchange(seen, seen & !forgotten | AWAKE);
+        let _ = self.exchange(seen, awake);
         self.my().seen = 0;
         self.next_message()
     }
 
-    // ---- somebody who leaves ----
-
-    fn wake_all_with(self, seen: u32) -> Turn<'a> {
-        let nobody_sleeps = match self.has(Bug::WakesAllOnlyIfAsleep) {
-            true => seen & STATE != ASLEEP,
-            false => seen & STATE == AWAKE,
-        };
-        if nobody_sleeps { self.go_with(At::Done, 0) } else { self.go_with(At::AllExchange, seen) }
-    }
-
-    fn all_exchange(mut self) -> Turn<'a> {
-        let seen = self.seen();
-        match self.exchange(seen, self.counted_up(seen)) {
-            Ok(()) => self.go_with(At::AllFutex, 0),
-            Err(now) => self.wake_all_with(now),
-        }
-    }
-
-    /// The kernel wakes all who sleep.
-    fn all_futex(self, out: &mut Vec<State>) {
-        let mut turn = self.go(At::Done);
-        for sleeper in 0..self.setting.jobs.len() {
-            if turn.state.threads[sleeper].at == At::Asleep {
-                let mut woken = Vec::new();
-                Turn { me: sleeper, ..turn }.awake(&mut woken);
-                turn.state = woken[0];
-            }
-        }
-        out.push(turn.state);
-    }
-
     fn next_message(self) -> Turn<'a> {
-        let Job::Waker { messages, .. } = self.job() else { unreachable!("only wakers have messages") };
-        let is_done = self.thread().count == messages;
-        self.go(if is_done { At::Done } else { At::Store })
+        let Job::Waker { messages, leaves, .. } = self.job() else { unreachable!("only wakers have messages") };
+        let is_over = self.thread().count == messages;
+        self.go(match leaves {
+            _ if !is_over => At::Store,
+            true => At::Leave,
+            false => At::Done,
+        })
     }
 
     // ---- a sleeper ----
@@ -264,6 +258,8 @@ impl<'a> Turn<'a> {
     fn idle(self, out: &mut Vec<State>) {
         if self.state.messages > 0 {
             out.push(self.take().next_round().state);
+        } else if self.setting.is_closed(&self.state) {
+            out.push(self.give_up().next_round().state);
         }
         out.push(self.prepare().state);
     }
@@ -285,15 +281,54 @@ impl<'a> Turn<'a> {
     fn prepare(mut self) -> Turn<'a> {
         self.state.since |= 1 << self.me;
         self.my().ticket = 0;
-        self.prepare_with(self.load())
+        self.go_with(At::PrepareExchange, self.load())
     }
 
-    fn prepare_with(mut self, seen: u32) -> Turn<'a> {
-        if self.has(Bug::BarrierComesFirst) && seen & STATE == AWAKE && !self.thread().mark {
-            self.my().mark = true;
-            return self.go_with(At::PrepareAsleep, seen).call_for_barrier();
+    fn prepare_exchange(mut self, out: &mut Vec<State>) {
+        if self.has(Bug::LookUnfenced) && !self.thread().mark && self.state.messages == 0 {
+            // The look is done before the exchange.
+            let mut early = self;
+            early.my().mark = true;
+            out.push(early.state);
         }
-        self.go_with(At::PrepareAsleep, seen)
+        let seen = self.seen();
+        let is_awake = match self.has(Bug::TakesAlwaysForAlert) {
+            true => seen & (STATE | ALWAYS) == AWAKE,
+            false => seen & STATE == AWAKE,
+        };
+        if self.has(Bug::SaysAsleepAfterTheBarrier) && is_awake && !self.thread().mark {
+            self.my().mark = true;
+            return out.push(self.call_for_barrier().state);
+        }
+        let asleep = seen & !STATE | ASLEEP;
+        let next = match self.exchange(seen, asleep) {
+            Ok(()) => {
+                (self.my().seen, self.my().ticket) = (0, asleep as u8);
+                match self.setting.bug {
+                    _ if !is_awake => self.prepared(),
+                    Bug::NoBarrier | Bug::SaysAsleepAfterTheBarrier => self.prepared(),
+                    _ if self.setting.has_barrier(self.me) => self.call_for_barrier(),
+                    _ => self.go(At::AlwaysLoad),
+                }
+            }
+            Err(now) => {
+                // Whether it has slept is to be known later.
+                self.my().mark &= self.has(Bug::BatonOnlyAfterSleep);
+                self.go_with(At::PrepareExchange, now)
+            }
+        };
+        out.push(next.state);
+    }
+
+    /// `prepare` has returned.
+    fn prepared(mut self) -> Turn<'a> {
+        match self.setting.bug {
+            Bug::BatonOnlyAfterSleep => self.go(At::Look),
+            bug => {
+                let mark = std::mem::take(&mut self.my().mark);
+                self.go(if bug == Bug::LookUnfenced && mark { At::Sleep } else { At::Look })
+            }
+        }
     }
 
     fn call_for_barrier(mut self) -> Turn<'a> {
@@ -329,41 +364,9 @@ impl<'a> Turn<'a> {
                 }
             }
         }
-        out.push(turn.go(if self.has(Bug::BarrierComesFirst) { At::PrepareAsleep } else { At::Look }).state);
-    }
-
-    fn prepare_asleep(mut self, out: &mut Vec<State>) {
-        if self.has(Bug::LookUnfenced) && !self.thread().mark && self.state.messages == 0 {
-            // The look is done before the exchange.
-            let mut early = self;
-            early.my().mark = true;
-            out.push(early.state);
-        }
-        let seen = self.seen();
-        let asleep = seen & !STATE | ASLEEP;
-        let next = match self.exchange(seen, asleep) {
-            Ok(()) => {
-                self.my().seen = 0;
-                self.my().ticket = asleep as u8;
-                let mark = std::mem::take(&mut self.my().mark);
-                let needs_barrier = match self.setting.bug {
-                    Bug::NoBarrier | Bug::BarrierComesFirst => false,
-                    Bug::TakesAlwaysForAlert => seen == AWAKE,
-                    _ => seen & STATE == AWAKE,
-                };
-                // Whether it has slept is to be known later.
-                self.my().mark = mark && self.has(Bug::BatonOnlyAfterSleep);
-                match needs_barrier {
-                    _ if mark && self.has(Bug::LookUnfenced) => self.go(At::Sleep),
-                    false => self.go(At::Look),
-                    true if self.setting.has_barrier(self.me) => self.call_for_barrier(),
-                    true => self.go(At::AlwaysLoad),
-                }
-            }
-            Err(now) => {
-                self.my().mark &= self.has(Bug::BatonOnlyAfterSleep);
-                self.prepare_with(now)
-            }
+        let next = match self.has(Bug::SaysAsleepAfterTheBarrier) {
+            true => turn.go(At::PrepareExchange),
+            false => turn.prepared(),
         };
         out.push(next.state);
     }
@@ -375,7 +378,7 @@ impl<'a> Turn<'a> {
         }
         if self.state.messages > 0 && !self.setting.is_blind(self.me) {
             out.push(self.take().leave_off().state);
-        } else if self.state.left {
+        } else if self.setting.is_closed(&self.state) {
             out.push(self.give_up().leave_off().state);
         } else {
             out.push(self.go(if self.has(Bug::LateTicket) { At::LateTicket } else { At::Sleep }).state);
@@ -437,7 +440,7 @@ impl<'a> Turn<'a> {
         match self.exchange(seen, seen | ALWAYS) {
             Ok(()) => {
                 self.my().seen = 0;
-                self.go(if self.job() == Job::Attaches { At::Done } else { At::Look })
+                if self.job() == Job::Attaches { self.go(At::Done) } else { self.prepared() }
             }
             Err(now) => self.go_with(At::AlwaysExchange, now),
         }
