@@ -4,8 +4,9 @@
 mod support;
 
 use ringway::mpmc::{Consumer, Producer, Ring};
-use ringway::{Lifetime, Message, Options, PopSliceError, ReserveError, TryPopError};
+use ringway::{Lifetime, Message, Options, PopError, PopSliceError, ReserveError, TryPopError};
 use std::mem::forget;
+use std::time::Duration;
 use support::Name;
 
 /// A ring with an end of each kind.
@@ -237,4 +238,19 @@ fn what_is_invalid_in_a_slice_is_left_out_and_reported_by_the_next_call() {
     push_bytes(&mut producer, &[8, 9]);
     assert!(matches!(consumer.pop_slice(&mut out), Err(PopSliceError::Invalid(invalid)) if invalid.position == 8));
     assert_eq!(*consumer.pop_slice(&mut out).expect("nothing"), 0);
+}
+
+#[test]
+fn a_ring_is_not_closed_while_a_message_may_still_be_given_back() {
+    let (_name, ring, mut producer, mut holder) = ring_of::<u64>(2);
+    let mut other = ring.consumer();
+    producer.try_push(1).expect("room");
+    let message = holder.peek().expect("a message");
+    drop(producer);
+    assert!(!other.is_closed());
+    assert_eq!(other.pop_timeout(Duration::from_millis(5)), Err(PopError::Timeout { pid: None }));
+    drop(message);
+    assert!(other.pop().is_ok_and(|popped| popped == 1 && popped.redelivered()));
+    assert!(other.is_closed());
+    assert_eq!(other.pop(), Err(PopError::Closed));
 }

@@ -337,10 +337,10 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         exchange.is_ok().then_some(Take { place: Place { lap: seen.lap(), cell }, word: adopted, span: 1 })
     }
 
-    /// Whether there is a message to be taken, or perhaps an orphan; without taking it.
+    /// Whether there is a message to be taken, or an orphan; without taking it.
     pub(crate) fn look(&mut self) -> Result<Pop<()>, Box<Corrupted>> {
         self.give_back();
-        if self.invalid.is_some() || self.may_find_orphans() {
+        if self.invalid.is_some() || self.may_find_orphans() && self.sees_an_orphan() {
             return Ok(Pop::Got((), 0));
         }
         Ok(match self.seek(&mut tries(self.memory.cells()))? {
@@ -348,6 +348,13 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
             Front::Empty => Pop::Empty,
             Front::Held(held) => Pop::Held(held),
         })
+    }
+
+    /// Whether there is an orphan, by a look at all cells that changes nothing.
+    fn sees_an_orphan(&self) -> bool {
+        // Relaxed: whoever adopts it confirms it by an exchange.
+        let word = |cell| Word::from_word(self.memory.word(cell).load(Ordering::Relaxed));
+        (0..self.memory.cells()).any(|cell| word(cell).state() == State::Orphan)
     }
 
     /// Whether there may be orphans that nobody has found yet.
