@@ -7,8 +7,8 @@
 //! question `n` is the message at position `n`, so one that was lost, or came twice, would be out of step. Nobody
 //! sleeps for ever.
 //!
-//! Counted are waits in which the thread really slept. 100,000, the default, take 2 to 10 seconds on two cores, depending
-//! on what else there is to do. `cargo test --release --test park_storm -- 1000000` is a longer storm, and so is that
+//! Counted are waits in which the thread really slept. 100,000, the default, take 5 seconds on two cores, more beside
+//! other work. `cargo test --release --test park_storm -- 1000000` is a longer storm, and so is that
 //! number in `PARK_STORM_CYCLES`.
 
 #[allow(dead_code)]

@@ -137,6 +137,7 @@ impl Reactor {
     }
 
     fn changed(&self) {
+        // SeqCst, as for the words: no order is asked for, the kernel and the lock see to it; and nothing here is hot.
         self.changes.fetch_add(1, Ordering::SeqCst);
         futex::wake(&self.changes, 1);
     }

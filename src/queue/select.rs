@@ -71,10 +71,11 @@ impl fmt::Debug for Case<'_> {
 }
 
 /// Waits until one of `cases` can go on, for `patience` at most, and says which: a consumer that has a message, or whose
-/// producers have left for good; a producer that has room. `None` when the time is over. Of several it takes one, each
+/// producers have left; a producer that has room, or was told to [close when
+/// alone](crate::spsc::Producer::close_when_alone) and is. `None` when the time is over. Of several it takes one, each
 /// in its turn.
 ///
-/// A consumer that is closed can go on every time: take it out of the cases when it says `is_closed`.
+/// A handle that is closed can go on every time: take it out of the cases when it says `is_closed`.
 ///
 /// The operation itself is still to be done, by `try_pop` or `try_push`. Where others use the same end of the ring, they
 /// may have been faster: then there is nothing, and it is time to select again.

@@ -27,7 +27,13 @@ pub(crate) fn accept_barriers() -> bool {
 
 /// A full memory barrier in every thread that runs, of all processes that have accepted it. Says whether it was there.
 pub(crate) fn barrier_everywhere() -> bool {
-    (0..100).any(|_| membarrier(MembarrierCommand::GlobalExpedited).is_ok())
+    for _ in 0..100 {
+        match membarrier(MembarrierCommand::GlobalExpedited) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result.is_ok(),
+        }
+    }
+    false
 }
 
 /// The most words that one call can sleep on.

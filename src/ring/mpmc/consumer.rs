@@ -339,7 +339,7 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
 
     /// Whether there is a message to be taken, or an orphan; without taking it.
     pub(crate) fn look(&mut self) -> Result<Pop<()>, Box<Corrupted>> {
-        self.give_back();
+        self.assert_nothing_is_lent();
         if self.invalid.is_some() || self.may_find_orphans() && self.sees_an_orphan() {
             return Ok(Pop::Got((), 0));
         }
@@ -395,11 +395,21 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         None
     }
 
-    /// What is left of earlier operations: a guard that was forgotten, and a message to be reported.
+    /// What is left of an earlier operation: a message to be reported.
     #[inline(always)]
     fn finish(&mut self) -> Option<Box<Invalid>> {
-        self.give_back();
-        self.invalid.take()
+        self.assert_nothing_is_lent();
+        // NB: not `take` at once, which is a store in each pop for what is hardly ever there.
+        if self.invalid.is_some() { self.invalid.take() } else { None }
+    }
+
+    /// Whoever calls an operation has seen to what a forgotten guard has left.
+    #[inline(always)]
+    fn assert_nothing_is_lent(&self) {
+        debug_assert!(
+            self.lent.is_none(),
+            "a message that is lent is released or given back before the next operation"
+        );
     }
 
     #[cold]

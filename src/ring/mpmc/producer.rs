@@ -80,7 +80,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
         if items.is_empty() {
             return Ok(Push::Done(0));
         }
-        self.abandon();
+        self.assert_nothing_is_lent();
         let (place, span) = match self.claim(items.len())? {
             Claim::Got(place, span) => (place, span),
             Claim::Full => return Ok(Push::Full),
@@ -128,6 +128,12 @@ impl<T, M: Memory<T>> Producer<T, M> {
         let place = self.lent.expect("a place is lent from `reserve` to `commit` or `abandon`");
         // SAFETY: a place names a cell that exists, and each has one item.
         unsafe { self.memory.item(place.cell, 0) }
+    }
+
+    /// Whoever calls an operation has seen to what a forgotten guard has left.
+    #[inline(always)]
+    fn assert_nothing_is_lent(&self) {
+        debug_assert!(self.lent.is_none(), "a reserved place is committed or abandoned before the next operation");
     }
 
     /// Whether a place is reserved.
@@ -180,7 +186,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
 
     #[inline(always)]
     fn claim_one(&mut self) -> Result<Claim, Box<Corrupted>> {
-        self.abandon();
+        self.assert_nothing_is_lent();
         if self.lone {
             // Without a look at the cell first, which would fetch its line twice: to read it, and to write it.
             let place = self.place;
@@ -223,7 +229,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
 
     /// Whether there is room, without claiming it.
     pub(crate) fn look(&mut self) -> Result<Push, Box<Corrupted>> {
-        self.abandon();
+        self.assert_nothing_is_lent();
         Ok(match self.seek(&mut tries(self.memory.cells()))? {
             Front::Free(_) => Push::Done(0),
             Front::Full => Push::Full,
