@@ -34,7 +34,7 @@ pub(super) const HELD: Duration = Duration::from_millis(5);
 /// Somebody who spins looks that often whether the other end has left.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// The longest that a waiter spins before it sleeps: about what a sleep and a wake-up take.
+/// The longest that a waiter spins before it sleeps: half of what a sleep and a wake-up take (`benches/waiting.rs`).
 pub(super) const SPIN_MOST: Duration = Duration::from_micros(10);
 /// The shortest: about what a message takes from core to core and back.
 const SPIN_LEAST: Duration = Duration::from_nanos(500);
