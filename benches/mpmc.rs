@@ -12,12 +12,12 @@
 //! nothing to do spins for a moment and then yields.
 
 #[allow(dead_code)] // each bench uses a part of it
-mod support;
+mod harness;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode};
-use support::cores::Cores;
-use support::rounds::Task;
-use support::{mpmc_summary, program};
+use harness::cores::Cores;
+use harness::rounds::Task;
+use harness::{mpmc_summary, program};
 
 /// Messages, or round trips, in one iteration of criterion's.
 const MESSAGES: u64 = 1000;

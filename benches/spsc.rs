@@ -14,16 +14,16 @@
 //! a thousand messages or round trips, or a few chunks, so that starting two sides together does not count.
 
 #[allow(dead_code)] // each bench uses a part of it
-mod support;
+mod harness;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use harness::cores::Cores;
+use harness::job::{Bench, CHUNKS, Job, Place, Work};
+use harness::link::Link;
+use harness::queues::RingOf;
+use harness::rounds::Measured;
+use harness::{program, summary};
 use ringway::spsc;
-use support::cores::Cores;
-use support::job::{Bench, CHUNKS, Job, Place, Work};
-use support::link::Link;
-use support::queues::RingOf;
-use support::rounds::Measured;
-use support::{program, summary};
 
 /// Messages, or round trips, in one iteration of criterion's.
 const MESSAGES: u64 = 1000;

@@ -11,17 +11,17 @@
 //! rounds, and ratios are medians of ratios within a round.
 
 #[allow(dead_code)] // each bench uses a part of it
-mod support;
+mod harness;
 
 use criterion::{Criterion, SamplingMode};
+use harness::cores::Cores;
+use harness::link::Link;
+use harness::program;
+use harness::rounds::{self, Block, Measured, Row, Task, median};
+use harness::sleepers::{self, Kind, Traffic};
 use ringway::{Lifetime, Options, Wait, spsc};
 use std::fmt;
 use std::time::{Duration, Instant};
-use support::cores::Cores;
-use support::link::Link;
-use support::program;
-use support::rounds::{self, Block, Measured, Row, Task, median};
-use support::sleepers::{self, Kind, Traffic};
 
 const BUDGET: Duration = Duration::from_secs(20);
 /// So long each side is busy before it sends, where all sleep: until the other one is asleep for sure.

@@ -1,7 +1,8 @@
 //! The plain bounded queue of Dmitry Vyukov: what a ring with a sequence number in each cell costs when nobody dies.
 #![allow(unsafe_code)]
 
-use super::queues::{Heap, Payload};
+use super::contract::Payload;
+use super::queues::Heap;
 use crossbeam_utils::CachePadded;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;

@@ -1,7 +1,7 @@
 //! Two sides that wait for each other by the ring's own blocking operations, or by semaphores in shared memory.
 #![allow(unsafe_code)]
 
-use super::queues::Payload;
+use super::contract::Payload;
 use super::sides::Side;
 use ringway::{Lifetime, Options, Wait, mpmc, spsc};
 use std::cell::UnsafeCell;

@@ -1,7 +1,7 @@
 //! What each side of a measurement does. Every message is verified on its way.
 
+use super::contract::{Payload, Reader, Writer};
 use super::cores::wait;
-use super::queues::{Payload, Reader, Writer};
 use std::marker::PhantomData;
 
 /// One side of a measurement, on a core of its own.

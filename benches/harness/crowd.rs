@@ -1,8 +1,9 @@
 //! Many threads at one queue, or only one.
 
+use super::contract::{Payload, Reader, Writer, keeps_its_contract};
 use super::cores::{Cores, pin, wait_in_a_crowd};
 use super::job::Queue;
-use super::queues::{Payload, Reader, RingOf, Writer, keeps_its_contract};
+use super::queues::RingOf;
 use super::rounds::Measured;
 use super::vyukov::{QuarterOfALine, Vyukov};
 use crossbeam_queue::ArrayQueue;

@@ -1,9 +1,10 @@
 //! Two sides on two cores, in two threads or two processes, that start together.
 
+use super::contract::{Payload, Reader, Writer, keeps_its_contract};
 use super::cores::{Cores, pin, preemptions, wait};
 use super::job::{Job, Place, Queue, Work};
 use super::limits::{BUFFERS, BulkReader, BulkWriter, PingLines, PongLines};
-use super::queues::{Name, Payload, RingOf, keeps_its_contract};
+use super::queues::{Name, RingOf};
 use super::rounds::Measured;
 use super::shared::{Shared, path_of};
 use super::sides::{BatchSink, BatchSource, Ping, Pong, Side, Sink, Source};
@@ -238,8 +239,8 @@ fn twice<Q>(queue: Q) -> (Arc<Q>, Arc<Q>) {
 /// Both sides of a queue that lives in one process.
 fn in_threads<T: Payload, W, R>(job: Job, new: impl Fn() -> (W, R)) -> (Box<dyn Side>, Far, Vec<Name>)
 where
-    W: super::queues::Writer<T> + 'static,
-    R: super::queues::Reader<T> + 'static,
+    W: Writer<T> + 'static,
+    R: Reader<T> + 'static,
 {
     let new = || {
         let (mut writer, mut reader) = new();

@@ -1,5 +1,6 @@
 //! What the benches share: two cores, two sides or many, and what is run between them.
 
+pub mod contract;
 pub mod cores;
 pub mod crowd;
 pub mod job;
