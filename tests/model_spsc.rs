@@ -263,8 +263,12 @@ impl Setting {
                 }
             }
             Doing::Count => {
-                producer.position += self.batches[batch as usize] as u8;
-                next.tail = producer.position;
+                let length = self.batches[batch as usize];
+                producer.position += length as u8;
+                // A message that is pushed by itself is counted with the others of its line.
+                if length > 1 || producer.position as usize % self.items_per_cell == 0 {
+                    next.tail = producer.position;
+                }
                 producer.batch += 1;
                 producer.doing = Doing::Idle;
             }

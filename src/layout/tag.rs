@@ -19,6 +19,12 @@ impl Tag {
         Tag(line << Self::COUNT_BITS | count as u64)
     }
 
+    /// With `more` committed items of the same line, of which there are fewer than a count can say.
+    #[inline(always)]
+    pub(crate) const fn plus(self, more: usize) -> Tag {
+        Tag(self.0 + more as u64)
+    }
+
     #[inline(always)]
     pub(crate) const fn from_word(word: u64) -> Tag {
         Tag(word)

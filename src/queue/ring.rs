@@ -5,8 +5,8 @@ use super::options::Options;
 use crate::error::{CreateError, OpenError, UnlinkError};
 use crate::layout::header;
 use crate::message::Message;
-use crate::ring::memory::{Mapped, Single};
-use crate::ring::mpmc;
+use crate::ring::memory::{Mapped, Packed, Single};
+use crate::ring::{mpmc, spsc};
 use crate::segment::name::Name;
 use crate::sync::{self, Ordering};
 use std::ffi::OsStr;
@@ -124,8 +124,8 @@ impl<T: Message, K: Kind> Ring<T, K> {
         if K::IS_MPMC {
             return mpmc::count::<T, _>(&Mapped::<T, Single>::new(parts.clone()));
         }
-        // Relaxed: for counting. `tail` first, so that a message that is pushed and popped in between counts as gone.
-        let tail = sync::mapped(&parts.control().tail).load(Ordering::Relaxed);
+        // `tail` first, so that a message that is pushed and popped in between counts as gone. Relaxed: for counting.
+        let tail = spsc::pushed::<T, _>(&Mapped::<T, Packed>::new(parts.clone()));
         let head = sync::mapped(&parts.control().head).load(Ordering::Relaxed);
         tail.saturating_sub(head).min(self.capacity() as u64) as usize
     }

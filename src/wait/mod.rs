@@ -105,7 +105,7 @@ impl Ticket {
 impl<F: Futex> Event<F> {
     /// There is something to do, for one: wakes somebody who sleeps. To be called after the store that says so.
     #[inline(always)]
-    pub(crate) fn notify(&self, notifier: &mut Notifier) {
+    pub(crate) fn notify(self, notifier: &mut Notifier) {
         // NB: no code, but the store stays before the load; the sleeper's barrier makes that true for the processor too.
         compiler_fence(Ordering::SeqCst);
         if notifier.fences {
@@ -119,7 +119,7 @@ impl<F: Futex> Event<F> {
 
     #[cold]
     #[inline(never)]
-    fn notify_alert(&self, notifier: &mut Notifier) {
+    fn notify_alert(self, notifier: &mut Notifier) {
         if self.wake_one() {
             notifier.quiet = 0;
             return;

@@ -151,6 +151,16 @@ impl<T: Message> Consumer<T> {
     /// ```
     #[inline]
     pub fn try_pop(&mut self) -> Result<Popped<T>, TryPopError> {
+        if let Some(value) = self.ring.pop_at_once() {
+            self.notify();
+            return Ok(Popped { value, redeliveries: 0 });
+        }
+        self.try_pop_with_care()
+    }
+
+    /// The same when there is nothing, or somebody is in our way, or something was left to be seen to.
+    #[inline(never)]
+    fn try_pop_with_care(&mut self) -> Result<Popped<T>, TryPopError> {
         match self.attempt(|ring| ring.pop()) {
             Ok(popped) => {
                 self.notify();

@@ -98,6 +98,16 @@ impl<T: Message> Producer<T> {
     /// ```
     #[inline]
     pub fn try_push(&mut self, message: T) -> Result<(), TryPushError<T>> {
+        if self.ring.push_at_once(&message) {
+            self.notify();
+            return Ok(());
+        }
+        self.try_push_with_care(message)
+    }
+
+    /// The same when somebody is in our way, or was, or a guard was forgotten.
+    #[inline(never)]
+    fn try_push_with_care(&mut self, message: T) -> Result<(), TryPushError<T>> {
         match self.attempt(|ring| ring.push(&message)) {
             Ok(_) => {
                 self.notify();

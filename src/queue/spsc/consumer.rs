@@ -138,6 +138,7 @@ impl<T: Message> Consumer<T> {
     }
 
     /// `Closed` or `Empty`, once nothing was found.
+    #[inline(never)]
     fn nothing_there(&self) -> TryPopError {
         // Who pushes last and then leaves is seen to have left only after the push is seen: so look again.
         if self.role.attachment.has_left(Role::Producer) && self.is_empty() {

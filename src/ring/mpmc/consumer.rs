@@ -76,23 +76,46 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
     /// Takes the next message.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Result<Pop<T>, Box<Corrupted>> {
+        if let Some(item) = self.pop_at_once() {
+            return Ok(Pop::Got(item, 0));
+        }
         if let Some(invalid) = self.finish() {
             return Ok(Pop::Invalid(invalid));
         }
-        let take = match self.take_one()? {
+        let take = match self.take(1)? {
             Attempt::Got(take) => take,
             Attempt::Empty => return Ok(Pop::Empty),
             Attempt::Held(held) => return Ok(Pop::Held(held)),
         };
+        Ok(match self.read(take) {
+            Some(item) => Pop::Got(item, take.word.adoptions()),
+            None => Pop::Invalid(self.invalid(take.place)),
+        })
+    }
+
+    /// Takes the next message if it is there and nobody is in our way. Then it is all that [`pop`](Self::pop) does.
+    #[inline(always)]
+    pub(crate) fn pop_at_once(&mut self) -> Option<T> {
+        if self.invalid.is_some() {
+            return None;
+        }
+        let take = self.take_at_once()?;
+        let item = self.read(take);
+        if item.is_none() {
+            self.invalid = Some(self.invalid(take.place));
+        }
+        item
+    }
+
+    /// Copies a message that was taken, and hands it over. `None`: it is not valid.
+    #[inline(always)]
+    fn read(&mut self, take: Take) -> Option<T> {
         let mut item = MaybeUninit::<T>::uninit();
         // SAFETY: the message is ours to read, and stays as it is until we hand it over.
         unsafe { self.memory.read(take.place.cell, 0, item.as_mut_ptr(), 1) };
         self.hand_over(take);
         // SAFETY: `read` has initialised all of it.
-        match unsafe { message::assume_checked(item) } {
-            Some(item) => Ok(Pop::Got(item, take.word.adoptions())),
-            None => Ok(Pop::Invalid(self.invalid(take.place))),
-        }
+        unsafe { message::assume_checked(item) }
     }
 
     /// Fills `items` from the front with as many messages as there are in one piece, up to [`Word::MAX_SPAN`]. They are
@@ -144,7 +167,11 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         if let Some(invalid) = self.finish() {
             return Ok(Pop::Invalid(invalid));
         }
-        match self.take_one()? {
+        let attempt = match self.take_at_once() {
+            Some(take) => Attempt::Got(take),
+            None => self.take(1)?,
+        };
+        match attempt {
             Attempt::Got(take) => {
                 self.lent = Some(take);
                 Ok(Pop::Got((), take.word.adoptions()))
@@ -228,12 +255,16 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         if take.word.state() == State::Taken {
             let cells = self.memory.cells();
             self.place = take.place.later(take.span, cells);
-            super::hint(self.memory.head(), take.place, self.place, cells);
+            super::hint(self.memory.head(), take.span, self.place, cells);
         }
     }
 
+    /// Takes the message at our place, if it is there.
     #[inline(always)]
-    fn take_one(&mut self) -> Result<Attempt, Box<Corrupted>> {
+    fn take_at_once(&mut self) -> Option<Take> {
+        if self.is_lent() {
+            return None;
+        }
         let place = self.place;
         let word = self.memory.word(place.cell);
         let (full, taken) = (Word::full(place.lap), Word::taken(place.lap, self.me, 1));
@@ -242,10 +273,9 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         let there = word.load(Ordering::Relaxed) == full.word();
         // Acquire: the message is read after. Pairs with the Release of its commit.
         // Release: whoever steps over our cells sees none of them as it was before we saw it. For good measure.
-        if there && word.compare_exchange(full.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            return Ok(Attempt::Got(Take { place, word: taken, span: 1 }));
-        }
-        self.take(1)
+        let taken_by_us =
+            there && word.compare_exchange(full.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        taken_by_us.then_some(Take { place, word: taken, span: 1 })
     }
 
     /// Takes the first message, and up to `wanted` in a row from there.
@@ -259,7 +289,7 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
                     let span = self.full_from(place, wanted);
                     let taken = Word::taken(place.lap, self.me, span);
                     let word = self.memory.word(place.cell);
-                    // Release: as in `take_one`. Acquire: for good measure, behind the look.
+                    // Release: as in `take_at_once`. Acquire: for good measure, behind the look.
                     let exchange =
                         word.compare_exchange(seen.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed);
                     if exchange.is_ok() {

@@ -175,8 +175,9 @@ pub(crate) fn count<T, M: Memory<T>>(memory: &M) -> usize {
 
 /// Stores where others may start looking, now and then: a line that all ends write to is what a ring is slow by.
 #[inline(always)]
-fn hint(hint: &AtomicU64, from: Place, to: Place, cells: usize) {
-    if from.cell / HINT != to.cell / HINT || from.lap != to.lap {
+fn hint(hint: &AtomicU64, span: usize, to: Place, cells: usize) {
+    // Whether such a cell lies behind where we come from, up to where we go. Cell 0 is one.
+    if to.cell % HINT < span {
         // Release: who starts there does not see cells as they were before. Pairs with the loads of hints.
         hint.store(to.position(cells), Ordering::Release);
     }

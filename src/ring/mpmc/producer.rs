@@ -63,15 +63,35 @@ impl<T, M: Memory<T>> Producer<T, M> {
     /// Pushes `item`.
     #[inline(always)]
     pub(crate) fn push(&mut self, item: &T) -> Result<Push, Box<Corrupted>> {
-        let place = match self.claim_one()? {
+        if self.push_at_once(item) {
+            return Ok(Push::Done(1));
+        }
+        let place = match self.claim(1)? {
             Claim::Got(place, _) => place,
             Claim::Full => return Ok(Push::Full),
             Claim::Held(held) => return Ok(Push::Held(held)),
         };
+        self.write(place, item);
+        Ok(Push::Done(1))
+    }
+
+    /// Pushes `item` if nobody is in our way, and says whether that was so. Then it is all that [`push`](Self::push) does.
+    #[inline(always)]
+    pub(crate) fn push_at_once(&mut self, item: &T) -> bool {
+        match self.claim_at_once() {
+            Some(place) => {
+                self.write(place, item);
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn write(&mut self, place: Place, item: &T) {
         // SAFETY: the cell is ours by the claim.
         unsafe { self.memory.write(place.cell, 0, core::slice::from_ref(item)) };
         self.commit_at(place);
-        Ok(Push::Done(1))
     }
 
     /// Pushes as many of `items` as there is room for in one piece, up to [`Word::MAX_SPAN`]. They are committed all at
@@ -80,7 +100,6 @@ impl<T, M: Memory<T>> Producer<T, M> {
         if items.is_empty() {
             return Ok(Push::Done(0));
         }
-        self.assert_nothing_is_lent();
         let (place, span) = match self.claim(items.len())? {
             Claim::Got(place, span) => (place, span),
             Claim::Full => return Ok(Push::Full),
@@ -102,7 +121,11 @@ impl<T, M: Memory<T>> Producer<T, M> {
 
     /// Claims a place, to be written through [`place_mut`](Self::place_mut) and then committed or abandoned.
     pub(crate) fn reserve(&mut self) -> Result<Push, Box<Corrupted>> {
-        match self.claim_one()? {
+        let claim = match self.claim_at_once() {
+            Some(place) => Claim::Got(place, 1),
+            None => self.claim(1)?,
+        };
+        match claim {
             Claim::Got(place, _) => {
                 self.lent = Some(place);
                 Ok(Push::Done(1))
@@ -181,29 +204,32 @@ impl<T, M: Memory<T>> Producer<T, M> {
     fn go_on(&mut self, place: Place, span: usize) {
         let cells = self.memory.cells();
         self.place = place.later(span, cells);
-        super::hint(self.memory.tail(), place, self.place, cells);
+        super::hint(self.memory.tail(), span, self.place, cells);
     }
 
+    /// Claims our place without a look at the cell first, which would fetch its line twice: to read it, and to write it.
     #[inline(always)]
-    fn claim_one(&mut self) -> Result<Claim, Box<Corrupted>> {
-        self.assert_nothing_is_lent();
-        if self.lone {
-            // Without a look at the cell first, which would fetch its line twice: to read it, and to write it.
-            let place = self.place;
-            let word = self.memory.word(place.cell);
-            let (free, claimed) = (Word::free(place.lap), Word::claimed(place.lap, self.me, 1));
-            // Acquire: who had the cell before is done with it. Pairs with the Release of whoever freed it.
-            // Release: whoever steps over our cells sees none of them as it was before we saw it. For good measure.
-            if word.compare_exchange(free.word(), claimed.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Ok(Claim::Got(place, 1));
-            }
+    fn claim_at_once(&mut self) -> Option<Place> {
+        if !self.lone || self.is_lent() {
+            return None;
         }
-        self.claim(1)
+        let place = self.place;
+        let word = self.memory.word(place.cell);
+        let (free, claimed) = (Word::free(place.lap), Word::claimed(place.lap, self.me, 1));
+        // Acquire: who had the cell before is done with it. Pairs with the Release of whoever freed it.
+        // Release: whoever steps over our cells sees none of them as it was before we saw it. For good measure.
+        let exchange = word.compare_exchange(free.word(), claimed.word(), Ordering::AcqRel, Ordering::Relaxed);
+        if exchange.is_err() {
+            self.lone = false;
+            return None;
+        }
+        Some(place)
     }
 
     /// Claims the first place that is free, and up to `wanted` in a row from there.
     #[inline(never)]
     fn claim(&mut self, wanted: usize) -> Result<Claim, Box<Corrupted>> {
+        self.assert_nothing_is_lent();
         self.lone = true;
         let mut looks = tries(self.memory.cells());
         loop {
@@ -213,7 +239,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
                     let span = self.free_from(place, wanted);
                     let claimed = Word::claimed(place.lap, self.me, span);
                     let word = self.memory.word(place.cell);
-                    // Release: as in `claim_one`. Acquire: for good measure, behind the look.
+                    // Release: as in `claim_at_once`. Acquire: for good measure, behind the look.
                     let exchange =
                         word.compare_exchange(seen.word(), claimed.word(), Ordering::AcqRel, Ordering::Relaxed);
                     if exchange.is_ok() {

@@ -15,8 +15,8 @@ pub(crate) struct Consumer<T, M> {
     memory: M,
     /// The place of the next message: always where `head` says.
     cursor: Cursor<T, M>,
-    /// Position up to which messages of the cursor's line are known to be committed. The cursor's own, if none are.
-    committed: u64,
+    /// What the tag of the cursor's cell is known to say. The cursor's own tag, if nothing more is known.
+    seen: Tag,
 }
 
 /// So many lines ahead are fetched while one is read: as far as a line takes to come from another core.
@@ -39,7 +39,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             return Err(corrupted(&memory, "head", (0, limit), position));
         }
         let cursor = Cursor::at(position, &memory);
-        Ok(Consumer { memory, cursor, committed: position })
+        Ok(Consumer { memory, cursor, seen: cursor.tag })
     }
 
     pub(crate) fn memory(&self) -> &M {
@@ -47,48 +47,70 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     }
 
     pub(crate) fn position(&self) -> u64 {
-        self.cursor.position
+        self.cursor.position()
     }
 
     /// How many messages of the cell in front can be read. Looks at the tag only when none is known to be there.
     #[inline(always)]
     fn available(&mut self) -> Result<usize, Box<Corrupted>> {
-        if self.committed == self.cursor.position {
-            self.committed = self.look()?;
-            let at_start = M::ITEMS_PER_CELL > 1 && self.cursor.item() == 0;
-            if at_start && self.committed - self.cursor.position == M::ITEMS_PER_CELL as u64 {
+        if self.seen == self.cursor.tag {
+            self.seen = self.look()?;
+            let is_whole = M::ITEMS_PER_CELL > 1 && self.known() == M::ITEMS_PER_CELL;
+            if is_whole {
                 // A whole line was waiting, so there may be more. Else the producer is about to write there: a look would
                 // take the line away from it.
                 self.memory.prefetch(self.cursor.lines_later(AHEAD.min(self.memory.cells()), &self.memory).cell);
             }
         }
-        Ok((self.committed - self.cursor.position) as usize)
+        Ok(self.known())
     }
 
-    /// Up to which position the messages of the cursor's line are committed.
+    /// How many messages of the cell in front are known to be there.
     #[inline(always)]
-    fn look(&self) -> Result<u64, Box<Corrupted>> {
+    fn known(&self) -> usize {
+        // Both are tags of one line.
+        (self.seen.word() - self.cursor.tag.word()) as usize
+    }
+
+    /// What the tag of the cursor's cell says: the cursor's own tag, when none of the line's messages that lie before us
+    /// is there.
+    #[inline(always)]
+    fn look(&self) -> Result<Tag, Box<Corrupted>> {
         // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
         let tag = Tag::from_word(self.memory.word(self.cursor.cell).load(Ordering::Acquire));
-        let committed = self.cursor.committed(tag, &self.memory)?;
-        if committed < self.cursor.item() {
-            let expected = (self.cursor.item() as u64, M::ITEMS_PER_CELL as u64);
-            return Err(corrupted(&self.memory, "the count of the cell in front", expected, committed as u64));
+        let ahead = tag.word().wrapping_sub(self.cursor.tag.word());
+        if ahead <= self.cursor.room() as u64 {
+            return Ok(tag);
         }
-        Ok(self.cursor.line_start + committed as u64)
+        // Still the tag of the lap before?
+        let is_old = tag.line() + self.memory.cells() as u64 == self.cursor.line();
+        if is_old && self.cursor.item() == 0 { Ok(self.cursor.tag) } else { Err(self.wrong(tag)) }
+    }
+
+    /// What is wrong with the tag of the cursor's cell.
+    #[cold]
+    #[inline(never)]
+    fn wrong(&self, tag: Tag) -> Box<Corrupted> {
+        match self.cursor.committed(tag, &self.memory) {
+            Err(corrupted) => corrupted,
+            Ok(committed) => {
+                let expected = (self.cursor.item() as u64, M::ITEMS_PER_CELL as u64);
+                corrupted(&self.memory, "the count of the cell in front", expected, committed as u64)
+            }
+        }
     }
 
     /// Whether there is nothing to pop. Exact: only we pop, and what is pushed stays.
     pub(crate) fn is_empty(&self) -> Result<bool, Box<Corrupted>> {
-        Ok(self.committed == self.cursor.position && self.look()? == self.cursor.position)
+        Ok(self.known() == 0 && self.look()? == self.cursor.tag)
     }
 
     /// Messages that can be popped: at least this many.
     pub(crate) fn len(&self) -> Result<usize, Box<Corrupted>> {
-        let here = self.look()?;
-        // Acquire: what is counted can be popped. Pairs with the Release stores of `tail`, which may lag behind the tags.
-        let tail = self.memory.tail().load(Ordering::Acquire);
-        let counted = tail.max(here).max(self.committed) - self.cursor.position;
+        let here = self.look()?.count().max(self.seen.count()) - self.cursor.item();
+        let position = self.cursor.position();
+        // Beyond our own line `tail` says what there is, which may lag behind the tags.
+        let counted = super::pushed(&self.memory).max(position + here as u64) - position;
         Ok(counted.min(self.memory.capacity() as u64) as usize)
     }
 
@@ -106,7 +128,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         // SAFETY: `read` has initialised all of it.
         match unsafe { message::assume_checked(item) } {
             Some(item) => Ok(Read::Got(item)),
-            None => Ok(Read::Invalid(self.invalid(place.position))),
+            None => Ok(Read::Invalid(self.invalid(place.position()))),
         }
     }
 
@@ -117,7 +139,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
 
     /// The bytes of the message in front. Nothing has checked that they are a `T`.
     pub(crate) fn front(&self) -> &[u8] {
-        assert!(self.committed > self.cursor.position, "a message is lent only when it is there");
+        assert!(self.known() > 0, "a message is lent only when it is there");
         // SAFETY: the cursor names a cell and an item that exist.
         let item = unsafe { self.memory.item(self.cursor.cell, self.cursor.item()) };
         // SAFETY: it is as large as a `T`, of initialised shared memory, and committed: nobody who keeps to the protocol
@@ -128,14 +150,24 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.
     #[inline(always)]
     pub(crate) fn release(&mut self, count: usize) {
-        self.cursor.advance(count, &self.memory);
+        self.go_on(count);
         self.publish();
+    }
+
+    /// Leaves `count` messages of the cell in front behind, which are known to be there.
+    #[inline(always)]
+    fn go_on(&mut self, count: usize) {
+        let is_through = count == self.cursor.room();
+        self.cursor.advance(count, &self.memory);
+        if is_through {
+            self.seen = self.cursor.tag;
+        }
     }
 
     #[inline(always)]
     fn publish(&self) {
         // Release: the items are read before. Pairs with the Acquire load in `Producer::load_head`.
-        self.memory.head().store(self.cursor.position, Ordering::Release);
+        self.memory.head().store(self.cursor.position(), Ordering::Release);
         // NB: no code, but nothing that comes after in this program happens before: we may be killed in between.
         compiler_fence(Ordering::SeqCst);
     }
@@ -145,7 +177,11 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Stops before a message that is not valid. When that is the first one, it is consumed and reported.
     pub(crate) fn pop_slice(&mut self, items: &mut [T]) -> Result<Read<usize>, Box<Corrupted>> {
         let mut filled = 0;
-        while filled < items.len() {
+        loop {
+            filled += self.read_whole_cells(&mut items[filled..]);
+            if filled == items.len() {
+                break;
+            }
             let available = match self.available() {
                 Ok(available) => available,
                 // What has been read is good; the next call meets the corruption first.
@@ -157,16 +193,12 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             }
             let run = &mut items[filled..];
             let run_length = available.min(run.len());
-            let valid = match run_length {
-                // NB: apart from the others, so that for whole cells the compiler knows how much it copies.
-                whole if whole == M::ITEMS_PER_CELL => self.read_run(&mut run[..M::ITEMS_PER_CELL]),
-                part => self.read_run(&mut run[..part]),
-            };
+            let valid = self.read_run(self.cursor, &mut run[..run_length]);
             filled += valid;
-            self.cursor.advance(valid, &self.memory);
+            self.go_on(valid);
             if valid < run_length {
                 if filled == 0 {
-                    let position = self.cursor.position;
+                    let position = self.cursor.position();
                     self.release(1);
                     return Ok(Read::Invalid(self.invalid(position)));
                 }
@@ -179,10 +211,33 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         Ok(if filled > 0 { Read::Got(filled) } else { Read::Empty })
     }
 
-    /// Copies a run of committed items from the cell in front into `run`, up to the first that is not valid, and
+    /// Fills `items` from the front as long as the next cell is complete and `items` has room for all of it, and returns
+    /// with how many. Nothing is handed over. Apart from the rest, so that the compiler knows how much it copies.
+    #[inline(always)]
+    fn read_whole_cells(&mut self, items: &mut [T]) -> usize {
+        let (mut cursor, mut filled) = (self.cursor, 0);
+        while cursor.item() == 0 && filled + M::ITEMS_PER_CELL <= items.len() {
+            let run = &mut items[filled..filled + M::ITEMS_PER_CELL];
+            let whole = cursor.tag.plus(M::ITEMS_PER_CELL);
+            // Acquire: as in `look`.
+            let is_whole = self.memory.word(cursor.cell).load(Ordering::Acquire) == whole.word();
+            // What is not valid is for the caller to find once more.
+            if !is_whole || self.read_run(cursor, run) < run.len() {
+                break;
+            }
+            cursor = cursor.next_line(&self.memory);
+            filled += run.len();
+        }
+        if filled > 0 {
+            (self.cursor, self.seen) = (cursor, cursor.tag);
+        }
+        filled
+    }
+
+    /// Copies a run of committed items from the cell at `place` into `run`, up to the first that is not valid, and
     /// returns how many. The others of `run` keep their values.
     #[inline(always)]
-    fn read_run(&self, run: &mut [T]) -> usize {
+    fn read_run(&self, place: Cursor<T, M>, run: &mut [T]) -> usize {
         /// Room for what a run overwrites: one large item, or the small items of one line.
         union Saved<T> {
             _item: core::mem::ManuallyDrop<MaybeUninit<T>>,
@@ -195,7 +250,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         unsafe { core::ptr::copy_nonoverlapping(run.as_ptr(), saved, run.len()) };
         // SAFETY: these items are committed, and stay as they are until we publish `head`. `run` may hold bytes that
         // are no `T` from here on, but only until the end of this function, which makes them good again.
-        unsafe { self.memory.read(self.cursor.cell, self.cursor.item(), run.as_mut_ptr(), run.len()) };
+        unsafe { self.memory.read(place.cell, place.item(), run.as_mut_ptr(), run.len()) };
         for index in 0..run.len() {
             // SAFETY: `index` is within `run`.
             let item = unsafe { run.as_ptr().add(index) };

@@ -21,8 +21,8 @@
 //! would deliver again what was delivered already.)
 //!
 //! *The producer dies.* Its successor believes the tags: it starts at `tail` or `head`, whichever is later (`tail`
-//! may lag behind by what was committed but not yet counted; `head` is never beyond what was committed), and goes on to the
-//! first line that is not complete. That line's count is the last thing that was committed.
+//! lags behind by what was committed and not counted: messages that were pushed by themselves are counted when their line
+//! is complete; `head` is never beyond what was committed), and goes on to the first line that is not complete. That line's count is the last thing that was committed.
 //!
 //! A batch commits by the tag of its *first* cell, which is stored last, so it is there as a whole or not at all. A
 //! producer that dies before that store leaves tags of the current lap on later cells. Its successor wipes them before
@@ -40,16 +40,20 @@ mod models;
 use super::memory::Memory;
 use crate::error::Corrupted;
 use crate::layout::tag::Tag;
+use crate::sync::Ordering;
 use core::marker::PhantomData;
 
-/// A place in the ring: a position, and the line and the cell in which it lies.
+/// A place in the ring.
 #[derive(Debug)]
 struct Cursor<T, M> {
-    position: u64,
-    /// Position of the first item of the line.
-    line_start: u64,
-    line: u64,
+    /// The line, and as its count the item: what the cell's tag says when all before this place is committed, and nothing
+    /// else of the line.
+    tag: Tag,
     cell: usize,
+    /// What is to be added to the tag to have the position. It changes from line to line only.
+    //
+    // NB: one store less per message than with a position: a core can only have so many stores on their way.
+    to_position: u64,
     _of: PhantomData<fn(T, M)>,
 }
 
@@ -65,14 +69,20 @@ impl<T, M: Memory<T>> Cursor<T, M> {
     const ITEMS: usize = M::ITEMS_PER_CELL;
 
     fn at(position: u64, memory: &M) -> Self {
-        let line = position / Self::ITEMS as u64;
-        Cursor {
-            position,
-            line_start: line * Self::ITEMS as u64,
-            line,
-            cell: (line % memory.cells() as u64) as usize,
-            _of: PhantomData,
-        }
+        let (line, item) = (position / Self::ITEMS as u64, position % Self::ITEMS as u64);
+        let cell = (line % memory.cells() as u64) as usize;
+        Cursor::new(Tag::new(line, item as usize), cell, position)
+    }
+
+    #[inline(always)]
+    fn new(tag: Tag, cell: usize, position: u64) -> Self {
+        Cursor { tag, cell, to_position: position.wrapping_sub(tag.word()), _of: PhantomData }
+    }
+
+    /// The number of the message at this place.
+    #[inline(always)]
+    fn position(&self) -> u64 {
+        self.tag.word().wrapping_add(self.to_position)
     }
 
     /// The last position at which a handle may start: what comes after in this lap still has lines that fit into a tag.
@@ -80,10 +90,15 @@ impl<T, M: Memory<T>> Cursor<T, M> {
         (Tag::MAX_LINE - memory.cells() as u64) * Self::ITEMS as u64
     }
 
+    #[inline(always)]
+    fn line(&self) -> u64 {
+        self.tag.line()
+    }
+
     /// Which item of its cell it is.
     #[inline(always)]
     fn item(&self) -> usize {
-        (self.position - self.line_start) as usize
+        if Self::ITEMS == 1 { 0 } else { self.tag.count() }
     }
 
     /// Items left in this cell, from the cursor to its end. At least one.
@@ -95,9 +110,9 @@ impl<T, M: Memory<T>> Cursor<T, M> {
     /// Goes on by `count` items, at most to the start of the next line.
     #[inline(always)]
     fn advance(&mut self, count: usize, memory: &M) {
-        self.position += count as u64;
-        if self.position - self.line_start == Self::ITEMS as u64 {
-            *self = self.next_line(memory);
+        match count == self.room() {
+            true => *self = self.next_line(memory),
+            false => self.tag = self.tag.plus(count),
         }
     }
 
@@ -111,33 +126,42 @@ impl<T, M: Memory<T>> Cursor<T, M> {
     #[inline(always)]
     fn lines_later(self, count: usize, memory: &M) -> Self {
         let cell = self.cell + count;
-        let line_start = self.line_start + (count * Self::ITEMS) as u64;
-        Cursor {
-            position: line_start,
-            line_start,
-            line: self.line + count as u64,
-            cell: if cell < memory.cells() { cell } else { cell - memory.cells() },
-            _of: PhantomData,
-        }
+        let cell = if cell < memory.cells() { cell } else { cell - memory.cells() };
+        let position = self.position() - self.item() as u64 + (count * Self::ITEMS) as u64;
+        Cursor::new(Tag::new(self.line() + count as u64, 0), cell, position)
     }
 
     /// How many items of this line are committed, by what its cell's tag says.
     #[inline(always)]
     fn committed(&self, tag: Tag, memory: &M) -> Result<usize, Box<Corrupted>> {
         let count = tag.count();
-        if tag.line() == self.line {
+        if tag.line() == self.line() {
             if count > Self::ITEMS {
                 return Err(corrupted(memory, "the count of a cell", (0, Self::ITEMS as u64), count as u64));
             }
             return Ok(count);
         }
-        let lap_before = self.line.checked_sub(memory.cells() as u64);
+        let lap_before = self.line().checked_sub(memory.cells() as u64);
         if lap_before != Some(tag.line()) {
-            let expected = (lap_before.unwrap_or(self.line), self.line);
+            let expected = (lap_before.unwrap_or(self.line()), self.line());
             return Err(corrupted(memory, "the line of a cell", expected, tag.line()));
         }
         Ok(0)
     }
+}
+
+/// How many messages have been pushed: exact when nobody is pushing, never too many.
+pub(crate) fn pushed<T, M: Memory<T>>(memory: &M) -> u64 {
+    // Acquire: whoever counts by it finds the tags of the lines before. Pairs with the Release stores of `tail`.
+    let tail = memory.tail().load(Ordering::Acquire);
+    if tail > Cursor::<T, M>::limit(memory) {
+        return tail; // for others to find out
+    }
+    let cursor = Cursor::<T, M>::at(tail, memory);
+    // The others of its line are not counted by themselves. Relaxed: whoever pops them looks at this very tag again.
+    let tag = Tag::from_word(memory.word(cursor.cell).load(Ordering::Relaxed));
+    let more = tag.count().min(M::ITEMS_PER_CELL).saturating_sub(cursor.item());
+    if tag.line() == cursor.line() { tail + more as u64 } else { tail }
 }
 
 #[cold]

@@ -47,11 +47,11 @@ impl<T, M: Memory<T>> Producer<T, M> {
             cursor = cursor.next_line(&memory);
             committed = cursor.committed(load(&memory, cursor.cell), &memory)?;
         }
-        let position = cursor.line_start + committed as u64;
+        let position = cursor.position() - cursor.item() as u64 + committed as u64;
         if committed == M::ITEMS_PER_CELL || position < start || position - head > capacity {
             return Err(corrupted(&memory, "the end of the committed messages", (start, head + capacity), position));
         }
-        cursor.position = position;
+        let cursor = Cursor::at(position, &memory);
         if repair {
             wipe_uncommitted(&memory, cursor)?;
         }
@@ -65,13 +65,13 @@ impl<T, M: Memory<T>> Producer<T, M> {
     }
 
     pub(crate) fn position(&self) -> u64 {
-        self.cursor.position
+        self.cursor.position()
     }
 
     /// How many messages there is room for: exact when it is below `wanted`, else at least `wanted`.
     #[inline(always)]
     fn room(&mut self, wanted: usize) -> Result<usize, Box<Corrupted>> {
-        let room = (self.limit - self.cursor.position) as usize;
+        let room = (self.limit - self.cursor.position()) as usize;
         if room >= wanted {
             return Ok(room);
         }
@@ -82,7 +82,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
     #[inline(never)]
     fn look_for_room(&mut self) -> Result<usize, Box<Corrupted>> {
         self.limit = self.load_head()? + self.memory.capacity() as u64;
-        Ok((self.limit - self.cursor.position) as usize)
+        Ok((self.limit - self.cursor.position()) as usize)
     }
 
     fn load_head(&self) -> Result<u64, Box<Corrupted>> {
@@ -90,29 +90,46 @@ impl<T, M: Memory<T>> Producer<T, M> {
         // store in `Consumer::publish`.
         let head = self.memory.head().load(Ordering::Acquire);
         let seen = self.limit - self.memory.capacity() as u64;
-        if head < seen || head > self.cursor.position {
-            return Err(corrupted(&self.memory, "head", (seen, self.cursor.position), head));
+        if head < seen || head > self.cursor.position() {
+            return Err(corrupted(&self.memory, "head", (seen, self.cursor.position()), head));
         }
         Ok(head)
     }
 
     /// Messages that were pushed and not popped.
     pub(crate) fn len(&self) -> Result<usize, Box<Corrupted>> {
-        Ok((self.cursor.position - self.load_head()?) as usize)
+        Ok((self.cursor.position() - self.load_head()?) as usize)
     }
 
     /// Pushes `item` and says `true`, or says `false` when the ring is full.
     #[inline(always)]
     pub(crate) fn push(&mut self, item: &T) -> Result<bool, Box<Corrupted>> {
-        if self.room(1)? == 0 {
-            return Ok(false);
+        if self.cursor.position() == self.limit {
+            return self.push_if_there_is_room(item);
         }
+        self.push_here(item);
+        Ok(true)
+    }
+
+    /// The same when there seems to be no room.
+    #[inline(never)]
+    fn push_if_there_is_room(&mut self, item: &T) -> Result<bool, Box<Corrupted>> {
+        let there_is = self.look_for_room()? > 0;
+        if there_is {
+            self.push_here(item);
+        }
+        Ok(there_is)
+    }
+
+    /// Pushes `item` to the cursor, where there is room.
+    #[inline(always)]
+    fn push_here(&mut self, item: &T) {
+        debug_assert!(self.cursor.position() < self.limit);
         // NB: read once, as after a write to shared memory the compiler would read it again.
         let place = self.cursor;
         // SAFETY: there is room at the cursor, so the item there is ours to write until we commit it.
         unsafe { self.memory.write(place.cell, place.item(), core::slice::from_ref(item)) };
         self.commit_at(place);
-        Ok(true)
     }
 
     /// Whether there is room for one message, whose place is then [`place_mut`](Self::place_mut).
@@ -134,7 +151,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
 
     fn item(&self) -> *mut T {
         assert!(
-            self.limit > self.cursor.position,
+            self.limit > self.cursor.position(),
             "a place is lent only while there is room: the consumer may be reading there"
         );
         // SAFETY: the cursor names a cell and an item that exist.
@@ -150,8 +167,12 @@ impl<T, M: Memory<T>> Producer<T, M> {
     #[inline(always)]
     fn commit_at(&mut self, place: Cursor<T, M>) {
         self.cursor.advance(1, &self.memory);
-        self.publish(place.cell, Tag::new(place.line, place.item() + 1));
-        self.count(place.position + 1);
+        self.publish(place.cell, place.tag.plus(1));
+        // NB: only the last of a line is counted. A store more for each message would be felt: a core can only have so many
+        // on their way, and those to lines that the consumer has looked at take their time.
+        if place.room() == 1 {
+            self.count(place.position() + 1);
+        }
     }
 
     /// Pushes as many of `items` as there is room for, and returns how many. They are committed all at once.
@@ -174,7 +195,8 @@ impl<T, M: Memory<T>> Producer<T, M> {
                 self.cursor.advance(rest.len() - (later - 1) * M::ITEMS_PER_CELL, &self.memory);
             }
         }
-        let Cursor { mut cell, mut line, .. } = place.lines_later(later, &self.memory);
+        let last = place.lines_later(later, &self.memory);
+        let (mut cell, mut line) = (last.cell, last.line());
         if !in_last.is_empty() {
             self.write_later(cell, line, in_last);
             (cell, line) = (self.cell_before(cell), line - 1);
@@ -185,8 +207,8 @@ impl<T, M: Memory<T>> Producer<T, M> {
         }
         // SAFETY: there is room for them at the cursor, and they end within its cell.
         unsafe { self.memory.write(place.cell, place.item(), first) };
-        self.publish(place.cell, Tag::new(place.line, place.item() + first.len()));
-        self.count(place.position + count as u64);
+        self.publish(place.cell, place.tag.plus(first.len()));
+        self.count(place.position() + count as u64);
         Ok(count)
     }
 
@@ -216,7 +238,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
 
     #[inline(always)]
     fn count(&self, pushed: u64) {
-        // Release: a consumer that counts by it finds the tags. Pairs with the Acquire load in `Consumer::len`. The tags
+        // Release: a consumer that counts by it finds the tags. Pairs with the Acquire load in `super::pushed`. The tags
         // alone say what is committed; for a successor this is a place to start looking from.
         self.memory.tail().store(pushed, Ordering::Release);
     }
@@ -234,7 +256,7 @@ fn wipe_uncommitted<T, M: Memory<T>>(memory: &M, end: Cursor<T, M>) -> Result<()
         cursor = cursor.next_line(memory);
         if cursor.committed(load(memory, cursor.cell), memory)? > 0 {
             // Relaxed: the consumer gets here only after we have published the lines before, with Release.
-            memory.word(cursor.cell).store(Tag::new(cursor.line, 0).word(), Ordering::Relaxed);
+            memory.word(cursor.cell).store(cursor.tag.word(), Ordering::Relaxed);
         }
     }
     Ok(())
