@@ -82,6 +82,16 @@ impl<T: Message> Consumer<T> {
     /// ```
     #[inline]
     pub fn try_pop(&mut self) -> Result<T, TryPopError> {
+        if let Some(message) = self.ring.pop_at_once() {
+            self.notify();
+            return Ok(message);
+        }
+        self.try_pop_with_care()
+    }
+
+    /// The same when there is nothing, or something is wrong with it.
+    #[inline(never)]
+    fn try_pop_with_care(&mut self) -> Result<T, TryPopError> {
         match self.ring.pop()? {
             Read::Got(message) => {
                 self.notify();
@@ -138,7 +148,6 @@ impl<T: Message> Consumer<T> {
     }
 
     /// `Closed` or `Empty`, once nothing was found.
-    #[inline(never)]
     fn nothing_there(&self) -> TryPopError {
         // Who pushes last and then leaves is seen to have left only after the push is seen: so look again.
         if self.role.attachment.has_left(Role::Producer) && self.is_empty() {

@@ -85,6 +85,16 @@ impl<T: Message> Producer<T> {
     /// ```
     #[inline]
     pub fn try_push(&mut self, message: T) -> Result<(), TryPushError<T>> {
+        if self.ring.push_at_once(&message) {
+            self.notify();
+            return Ok(());
+        }
+        self.try_push_with_care(message)
+    }
+
+    /// The same when the ring seems to be full.
+    #[inline(never)]
+    fn try_push_with_care(&mut self, message: T) -> Result<(), TryPushError<T>> {
         match self.ring.push(&message) {
             Ok(true) => {
                 self.notify();

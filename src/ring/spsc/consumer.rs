@@ -53,16 +53,28 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// How many messages of the cell in front can be read. Looks at the tag only when none is known to be there.
     #[inline(always)]
     fn available(&mut self) -> Result<usize, Box<Corrupted>> {
-        if self.seen == self.cursor.tag {
-            self.seen = self.look()?;
-            let is_whole = M::ITEMS_PER_CELL > 1 && self.known() == M::ITEMS_PER_CELL;
-            if is_whole {
-                // A whole line was waiting, so there may be more. Else the producer is about to write there: a look would
-                // take the line away from it.
-                self.memory.prefetch(self.cursor.lines_later(AHEAD.min(self.memory.cells()), &self.memory).cell);
-            }
+        if self.known() == 0 && !self.notice() {
+            self.look()?;
         }
         Ok(self.known())
+    }
+
+    /// Looks whether there are messages now, where none was known to be.
+    #[inline(always)]
+    fn notice(&mut self) -> bool {
+        // Acquire: as in `look`.
+        let tag = Tag::from_word(self.memory.word(self.cursor.cell).load(Ordering::Acquire));
+        let ahead = tag.word().wrapping_sub(self.cursor.tag.word());
+        if ahead == 0 || ahead > self.cursor.room() as u64 {
+            return false;
+        }
+        self.seen = tag;
+        if M::ITEMS_PER_CELL > 1 && ahead == M::ITEMS_PER_CELL as u64 {
+            // A whole line was waiting, so there may be more. Else the producer is about to write there: a look would
+            // take the line away from it.
+            self.memory.prefetch(self.cursor.lines_later(AHEAD.min(self.memory.cells()), &self.memory).cell);
+        }
+        true
     }
 
     /// How many messages of the cell in front are known to be there.
@@ -117,19 +129,43 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Takes the next message.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Result<Read<T>, Box<Corrupted>> {
+        if let Some(item) = self.pop_at_once() {
+            return Ok(Read::Got(item));
+        }
         if self.available()? == 0 {
             return Ok(Read::Empty);
         }
-        let mut item = MaybeUninit::<T>::uninit();
-        let place = self.cursor;
-        // SAFETY: the item at the cursor is committed, and stays as it is until we release it.
-        unsafe { self.memory.read(place.cell, place.item(), item.as_mut_ptr(), 1) };
+        let position = self.cursor.position();
+        let item = self.read();
         self.release(1);
-        // SAFETY: `read` has initialised all of it.
-        match unsafe { message::assume_checked(item) } {
-            Some(item) => Ok(Read::Got(item)),
-            None => Ok(Read::Invalid(self.invalid(place.position()))),
+        Ok(match item {
+            Some(item) => Read::Got(item),
+            None => Read::Invalid(self.invalid(position)),
+        })
+    }
+
+    /// Takes the next message if there is one and it is valid. Then it is all that [`pop`](Self::pop) does.
+    #[inline(always)]
+    pub(crate) fn pop_at_once(&mut self) -> Option<T> {
+        if self.known() == 0 && !self.notice() {
+            return None;
         }
+        let item = self.read();
+        if item.is_some() {
+            self.release(1);
+        }
+        item
+    }
+
+    /// A copy of the message in front, which is known to be there. `None`: it is not valid.
+    #[inline(always)]
+    fn read(&self) -> Option<T> {
+        debug_assert!(self.known() > 0);
+        let mut item = MaybeUninit::<T>::uninit();
+        // SAFETY: the item at the cursor is committed, and stays as it is until we release it.
+        unsafe { self.memory.read(self.cursor.cell, self.cursor.item(), item.as_mut_ptr(), 1) };
+        // SAFETY: `read` has initialised all of it.
+        unsafe { message::assume_checked(item) }
     }
 
     /// Whether there is a message, which is then [`front`](Self::front) until it is [released](Self::release).

@@ -104,21 +104,24 @@ impl<T, M: Memory<T>> Producer<T, M> {
     /// Pushes `item` and says `true`, or says `false` when the ring is full.
     #[inline(always)]
     pub(crate) fn push(&mut self, item: &T) -> Result<bool, Box<Corrupted>> {
-        if self.cursor.position() == self.limit {
-            return self.push_if_there_is_room(item);
+        if self.push_at_once(item) {
+            return Ok(true);
         }
-        self.push_here(item);
-        Ok(true)
-    }
-
-    /// The same when there seems to be no room.
-    #[inline(never)]
-    fn push_if_there_is_room(&mut self, item: &T) -> Result<bool, Box<Corrupted>> {
         let there_is = self.look_for_room()? > 0;
         if there_is {
             self.push_here(item);
         }
         Ok(there_is)
+    }
+
+    /// Pushes `item` if there is known to be room. Then it is all that [`push`](Self::push) does.
+    #[inline(always)]
+    pub(crate) fn push_at_once(&mut self, item: &T) -> bool {
+        let there_is = self.cursor.position() != self.limit;
+        if there_is {
+            self.push_here(item);
+        }
+        there_is
     }
 
     /// Pushes `item` to the cursor, where there is room.
