@@ -24,7 +24,7 @@ const UNSAFE: [&str; 11] = [
     "ring/mpmc/producer.rs",
     "ring/spsc/consumer.rs",
     "ring/spsc/producer.rs",
-    "segment/posix.rs",
+    "segment/mod.rs",
     "sys/fork.rs",
     "sys/lock.rs",
     "sys/mapping.rs",

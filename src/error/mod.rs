@@ -1,12 +1,16 @@
 //! What can go wrong, one type per operation. Each names the ring, what was found, what was expected, what to do.
 
+mod header;
+mod name;
 mod ring;
 mod segment;
 mod waiting;
 
+pub use header::HeaderError;
+pub use name::{FolderError, InvalidName};
 pub use ring::{
     ClaimError, Corrupted, EvictError, Invalid, PopSliceError, PushSliceError, ReserveError, Role, TryPopError,
     TryPushError,
 };
-pub use segment::{CreateError, HeaderError, InvalidName, OpenError, UnlinkError};
+pub use segment::{CreateError, OpenError, UnlinkError};
 pub use waiting::{PopError, PushAllError, PushError};

@@ -1,6 +1,247 @@
-//! Mapped ranges of bytes under a name. A segment knows where its parts lie and nothing of what a ring does with them.
+//! Memory in which a ring can be: made, found, checked, mapped. A segment knows where its parts lie and nothing of what a
+//! ring does with them; who uses it does not know which kind of memory it is.
 //!
-//! A new kind of memory is one more file here.
+//! A new kind of memory is one more file here: a way to make a [`Segment`], a way to find one, and a [`Backing`].
+#![allow(unsafe_code)]
 
-pub(crate) mod name;
-pub(crate) mod posix;
+mod file;
+mod folder;
+mod memfd;
+mod name;
+mod posix;
+mod source;
+
+pub use source::Source;
+
+use crate::error::{CreateError, OpenError, UnlinkError};
+use crate::layout::geometry::Geometry;
+use crate::layout::header::{Expected, Header, Identity, Lifetime};
+use crate::layout::parts::Parts;
+use crate::sys::mapping::Mapping;
+use core::fmt;
+use core::mem::size_of;
+use core::sync::atomic::{AtomicU64, Ordering};
+use source::Place;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use zerocopy::IntoBytes;
+
+/// A mapped segment whose header has been checked.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    parts: Parts,
+    lifetime: Lifetime,
+    backing: Box<dyn Backing>,
+}
+
+/// What a segment is made of, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan<'p> {
+    pub(crate) geometry: Geometry,
+    pub(crate) identity: &'p Identity,
+    /// The permission bits of its file.
+    pub(crate) mode: u32,
+}
+
+/// What a process that attaches wants to find.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) ring: Expected,
+    /// The user who must own it. By default us, where it is found by a name that others could have taken.
+    pub(crate) owner: Option<u32>,
+}
+
+/// What a kind of memory knows of a segment beside where it is mapped.
+trait Backing: fmt::Debug + Send + Sync {
+    /// Gives the segment its name, in one step. From here on others find it, whole.
+    fn publish(&mut self) -> Result<(), CreateError> {
+        Ok(())
+    }
+
+    /// Whether it is found by a name, which somebody has to remove in the end.
+    fn has_name(&self) -> bool {
+        false
+    }
+
+    /// Whether its name is still that of this very segment.
+    fn is_current(&self) -> bool {
+        true
+    }
+
+    /// Removes the name, if it is still this segment's.
+    fn unlink(&self) {}
+
+    /// Its file, unless somebody has closed our descriptor.
+    fn file(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Opens its file once more, with a description of its own.
+    fn reopen(&self) -> io::Result<OwnedFd>;
+
+    /// A descriptor by which another process can attach.
+    fn to_be_sent(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+impl Segment {
+    /// Makes a segment, which others do not find before [`publish`](Segment::publish). Dropped before that, it is gone.
+    pub(crate) fn create(source: &Source, plan: &Plan<'_>) -> Result<Segment, CreateError> {
+        match source.place() {
+            Place::Posix { name, folder } => posix::create(name::Name::new(name, folder.clone())?, plan),
+            Place::Memfd { label } => memfd::create(label, source, plan),
+            Place::Descriptor(_) | Place::ProcessDescriptor { .. } => {
+                Err(CreateError::Exists { name: source.to_string() })
+            }
+            Place::Invalid(error) => Err(error.clone().into()),
+        }
+    }
+
+    /// Maps the segment that `source` stands for, after its header has been found to be what is `wanted`. Nothing of it
+    /// is changed before that.
+    pub(crate) fn open(source: &Source, wanted: &Wanted) -> Result<Segment, OpenError> {
+        match source.place() {
+            Place::Posix { name, folder } => posix::open(name::Name::new(name, folder.clone())?, wanted),
+            Place::Memfd { .. } => {
+                let instead = "have its creator send it with `Ring::send_to`, and open what `Source::receive` gives";
+                Err(OpenError::NoName { name: source.to_string(), instead })
+            }
+            Place::Descriptor(descriptor) => memfd::open(descriptor.as_fd(), source, wanted),
+            Place::ProcessDescriptor { pid, descriptor } => memfd::open_of(*pid, *descriptor, source, wanted),
+            Place::Invalid(error) => Err(error.clone().into()),
+        }
+    }
+
+    /// A new ring in `mapping`, of which nobody else knows yet.
+    fn lay_out(mapping: Mapping, name: &str, plan: &Plan<'_>, backing: impl Backing + 'static) -> Segment {
+        let base = mapping.base();
+        let parts = parts(mapping, name, plan.geometry);
+        for cell in 0..plan.geometry.cells {
+            // SAFETY: the cell is one of the geometry's.
+            let cell_start = unsafe { parts.cells().add(cell * plan.geometry.shape.stride) };
+            // SAFETY: a cell starts with its word, aligned.
+            let word = unsafe { cell_start.cast::<AtomicU64>().as_ref() };
+            word.store(plan.identity.kind.first_word(cell), Ordering::Relaxed);
+        }
+        let header = Header::new(&plan.geometry, plan.identity);
+        for (index, word) in header_words(&base).iter().enumerate().rev() {
+            let (bytes, _) = header.as_bytes()[index * 8..].split_first_chunk().unwrap_or((&[0; 8], &[]));
+            // Release: the magic is the first word and stored last. Who finds it finds all the rest.
+            word.store(u64::from_ne_bytes(*bytes), Ordering::Release);
+        }
+        Segment { parts, lifetime: plan.identity.lifetime, backing: Box::new(backing) }
+    }
+
+    /// A ring that exists in `mapping`, whose header has been checked, and that is as long as it says.
+    fn found(mapping: Mapping, name: &str, checked: &Checked, backing: impl Backing + 'static) -> Segment {
+        let parts = parts(mapping, name, checked.geometry);
+        Segment { parts, lifetime: checked.header.lifetime(), backing: Box::new(backing) }
+    }
+
+    /// Gives the segment its name, in one step. From here on others find it, whole.
+    pub(crate) fn publish(&mut self) -> Result<(), CreateError> {
+        self.backing.publish()
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// Whether it is found by a name, which somebody has to remove in the end.
+    pub(crate) fn has_name(&self) -> bool {
+        self.backing.has_name()
+    }
+
+    /// Whether its name is still that of this very segment.
+    pub(crate) fn is_current(&self) -> bool {
+        self.backing.is_current()
+    }
+
+    /// Removes the name, if it is still this segment's.
+    pub(crate) fn unlink(&self) {
+        self.backing.unlink();
+    }
+
+    /// Opens the segment's file once more, with a description of its own.
+    pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
+        self.backing.reopen()
+    }
+
+    /// Lends a descriptor of the segment's file to `ask`, or says `None` when there is none to be had.
+    pub(crate) fn with_file<R>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
+        if let Some(file) = self.backing.file() {
+            return Some(ask(file));
+        }
+        self.backing.reopen().ok().map(|file| ask(file.as_fd()))
+    }
+
+    /// A descriptor by which another process can attach, if that is how it is done.
+    pub(crate) fn to_be_sent(&self) -> Option<BorrowedFd<'_>> {
+        self.backing.to_be_sent()
+    }
+}
+
+/// A segment that exists, to have its name removed.
+#[derive(Debug)]
+pub(crate) struct Found(posix::Named);
+
+impl Found {
+    /// Looks whether it is a ring, of any kind, version and type.
+    pub(crate) fn find(source: &Source) -> Result<Found, UnlinkError> {
+        match source.place() {
+            Place::Posix { name, folder } => posix::Named::find(name::Name::new(name, folder.clone())?).map(Found),
+            Place::Invalid(error) => Err(error.clone().into()),
+            _ => Err(UnlinkError::NoName { name: source.to_string() }),
+        }
+    }
+
+    /// Opens its file once more, with a description of its own.
+    pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
+        self.0.reopen()
+    }
+
+    /// Removes the name, if it is still that of this ring.
+    pub(crate) fn unlink(&self) -> Result<(), UnlinkError> {
+        self.0.unlink()
+    }
+}
+
+/// A header that is what was wanted.
+struct Checked {
+    header: Header,
+    geometry: Geometry,
+    /// As they were read.
+    bytes: [u8; size_of::<Header>()],
+}
+
+fn parts(mapping: Mapping, name: &str, geometry: Geometry) -> Parts {
+    let base = mapping.base();
+    assert!(mapping.len() >= geometry.total_size, "what is mapped was compared with the geometry");
+    // SAFETY: the mapping is at least `total_size` bytes, readable and writable, and its memory was just as long when it
+    // was mapped. (Whoever may truncate its file could do so later: see the kinds for what they promise.)
+    unsafe { Parts::new(base, geometry, name.into(), Arc::new(mapping)) }
+}
+
+/// The first bytes of what is mapped; `None` when it is shorter than a header.
+fn header_of(mapping: &Mapping) -> Option<[u8; size_of::<Header>()]> {
+    if mapping.len() < size_of::<Header>() {
+        return None;
+    }
+    let mut bytes = [0; size_of::<Header>()];
+    for (word, bytes) in header_words(&mapping.base()).iter().zip(bytes.chunks_exact_mut(8)) {
+        // Acquire: who finds the magic, which is the first word, finds all the rest.
+        bytes.copy_from_slice(&word.load(Ordering::Acquire).to_ne_bytes());
+    }
+    Some(bytes)
+}
+
+/// The first bytes of a segment, to be written or read while others may look at them.
+fn header_words<'m>(base: &'m core::ptr::NonNull<u8>) -> &'m [AtomicU64; size_of::<Header>() / 8] {
+    // SAFETY: every mapping that we are called with is at least as long as a header, and aligned to a page; atomics are fine
+    // with any bits, and with others who write. The caller has the mapping for as long as the result is used.
+    unsafe { base.cast().as_ref() }
+}

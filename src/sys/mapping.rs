@@ -40,10 +40,20 @@ impl Mapping {
         Mapping::of_our_own(base, length)
     }
 
+    /// The first `length` bytes of `file`, which must be as long.
+    pub(crate) fn of_file(file: impl AsFd, length: usize) -> io::Result<Mapping> {
+        let _until_marked = fork::forbid();
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at a place that the kernel chooses.
+        let base = unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, access, MapFlags::SHARED, file, 0) }?;
+        Mapping::of_our_own(base, length)
+    }
+
     /// A page that cannot be accessed, and that keeps the description behind `file` open without a descriptor. To be
     /// called where [forks are forbidden](fork::forbid).
     pub(crate) fn anchor(file: impl AsFd) -> io::Result<Mapping> {
-        let length = rustix::param::page_size();
+        // NB: of a file in huge pages nothing smaller can be mapped, marked and unmapped.
+        let length = rustix::param::page_size().max(rustix::fs::fstat(&file)?.st_blksize as usize);
         // SAFETY: a new mapping at a place that the kernel chooses.
         let base =
             unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, ProtFlags::empty(), MapFlags::SHARED, file, 0) }?;

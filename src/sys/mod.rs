@@ -6,3 +6,4 @@ pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod process;
+pub(crate) mod socket;

@@ -16,6 +16,7 @@ pub mod bytes;
 pub mod damage;
 pub mod helper;
 pub mod kinds;
+pub mod memory;
 
 /// Long enough for anything that works, on a machine with other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -168,6 +169,11 @@ impl Child {
                 panic!("child {} ended with {status:?}; it last said {:?}", self.pid(), self.last)
             }
         }
+    }
+
+    /// What a child that was killed had said and nobody has heard yet.
+    pub fn said(&mut self) -> Vec<String> {
+        self.lines.iter().collect()
     }
 
     /// Waits until the child says `word`, and nothing else before.

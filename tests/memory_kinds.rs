@@ -1,0 +1,29 @@
+//! One set of contracts, on every kind of memory.
+
+mod support;
+
+#[path = "contracts/memory.rs"]
+mod memory;
+
+use support::be_the_other_process;
+
+mod posix {
+    use crate::support::memory::Posix;
+    crate::contracts!(Posix);
+}
+
+mod folder {
+    use crate::support::memory::InFolder;
+    crate::contracts!(InFolder);
+}
+
+mod memfd {
+    use crate::support::memory::Memfd;
+    crate::contracts!(Memfd);
+}
+
+#[test]
+#[ignore = "not a test: the other process of the tests in this file"]
+fn the_other_process() {
+    be_the_other_process(&memory::JOBS);
+}

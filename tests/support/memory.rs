@@ -1,0 +1,218 @@
+//! The kinds of memory that a ring can be in, as tests use them, and the two kinds of ring as one type parameter.
+
+use super::{Name, temporaries_of};
+use ringway::{ClaimError, Kind, Mpmc, Ring, Role, Source, Spsc, mpmc, spsc};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A place for one ring, in one kind of memory. Whatever is there is removed when this is dropped.
+pub trait Memory: Sized {
+    /// Whether it is found by a name.
+    const NAMED: bool;
+
+    fn new() -> Self;
+
+    fn source(&self) -> Source;
+
+    /// What another process is told, to find the ring that is there. It may have a descriptor.
+    fn address(&self, _descriptor: Option<BorrowedFd<'_>>) -> String;
+
+    /// What is still there of the ring, though nobody is attached.
+    fn left_behind(&self) -> Vec<String>;
+}
+
+/// The source of the ring at an address.
+pub fn source_of(address: &str) -> Source {
+    let words: Vec<&str> = address.split('|').collect();
+    match words[..] {
+        ["posix", name] => Source::from(name),
+        ["dir", folder, name] => Source::posix(name).dir(folder),
+        ["fd", pid, descriptor] => Source::fd_of(pid.parse().expect("pid"), descriptor.parse().expect("descriptor")),
+        _ => panic!("{address}"),
+    }
+}
+
+/// A name in `/dev/shm`.
+pub struct Posix(Name);
+
+impl Memory for Posix {
+    const NAMED: bool = true;
+
+    fn new() -> Posix {
+        Posix(Name::new())
+    }
+
+    fn source(&self) -> Source {
+        Source::posix(self.0.as_str())
+    }
+
+    fn address(&self, _: Option<BorrowedFd<'_>>) -> String {
+        format!("posix|{}", self.0.as_str())
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        self.0.exists().then(|| self.0.as_str().to_owned()).into_iter().collect()
+    }
+}
+
+/// A name in a folder of its own, which it removes.
+pub struct InFolder(pub PathBuf);
+
+impl InFolder {
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).expect("our own folder");
+        entries.map(|entry| entry.expect("an entry").path().display().to_string()).collect()
+    }
+}
+
+impl Memory for InFolder {
+    const NAMED: bool = true;
+
+    fn new() -> InFolder {
+        // Where shared memory is, so that there is room; the name is one that `Name` keeps free.
+        let path = Name::new().path();
+        std::fs::create_dir(&path).expect("a new folder");
+        InFolder(path)
+    }
+
+    fn source(&self) -> Source {
+        Source::posix("ring").dir(&self.0)
+    }
+
+    fn address(&self, _: Option<BorrowedFd<'_>>) -> String {
+        format!("dir|{}|ring", self.0.display())
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        self.files()
+    }
+}
+
+impl Drop for InFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A sealed memfd, found through `/proc`.
+pub struct Memfd;
+
+impl Memory for Memfd {
+    const NAMED: bool = false;
+
+    fn new() -> Memfd {
+        Memfd
+    }
+
+    fn source(&self) -> Source {
+        Source::memfd("ringway-test")
+    }
+
+    fn address(&self, descriptor: Option<BorrowedFd<'_>>) -> String {
+        format!("fd|{}|{}", std::process::id(), descriptor.expect("a memfd has one").as_raw_fd())
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        temporaries_of(std::process::id()).iter().map(|path| path.display().to_string()).collect()
+    }
+}
+
+/// The ends of a ring of either kind.
+pub trait Ends: Kind + Sized {
+    const NAME: &'static str;
+    type Other: Kind;
+    type Producer;
+    type Consumer;
+
+    fn producer(ring: &Ring<u64, Self>) -> Result<Self::Producer, ClaimError>;
+    fn consumer(ring: &Ring<u64, Self>) -> Result<Self::Consumer, ClaimError>;
+    fn try_push(producer: &mut Self::Producer, message: u64) -> bool;
+    fn push(producer: &mut Self::Producer, message: u64, patience: Duration) -> bool;
+    fn try_pop(consumer: &mut Self::Consumer) -> Option<u64>;
+    /// `None` when nothing comes, be it that nobody is there to push.
+    fn pop(consumer: &mut Self::Consumer, patience: Duration) -> Option<u64>;
+    /// Whether a process that is alive, of that pid, has a producer.
+    fn holds_the_producer(ring: &Ring<u64, Self>, pid: u32) -> bool;
+}
+
+impl Ends for Spsc {
+    const NAME: &'static str = "spsc";
+    type Other = Mpmc;
+    type Producer = spsc::Producer<u64>;
+    type Consumer = spsc::Consumer<u64>;
+
+    fn producer(ring: &Ring<u64, Self>) -> Result<Self::Producer, ClaimError> {
+        ring.producer()
+    }
+
+    fn consumer(ring: &Ring<u64, Self>) -> Result<Self::Consumer, ClaimError> {
+        ring.consumer()
+    }
+
+    fn try_push(producer: &mut Self::Producer, message: u64) -> bool {
+        producer.try_push(message).is_ok()
+    }
+
+    fn push(producer: &mut Self::Producer, message: u64, patience: Duration) -> bool {
+        producer.push_timeout(message, patience).is_ok()
+    }
+
+    fn try_pop(consumer: &mut Self::Consumer) -> Option<u64> {
+        consumer.try_pop().ok()
+    }
+
+    fn pop(consumer: &mut Self::Consumer, patience: Duration) -> Option<u64> {
+        until(patience, || consumer.try_pop().ok())
+    }
+
+    fn holds_the_producer(ring: &Ring<u64, Self>, pid: u32) -> bool {
+        ring.peer(Role::Producer) == spsc::Peer::Alive { pid }
+    }
+}
+
+impl Ends for Mpmc {
+    const NAME: &'static str = "mpmc";
+    type Other = Spsc;
+    type Producer = mpmc::Producer<u64>;
+    type Consumer = mpmc::Consumer<u64>;
+
+    fn producer(ring: &Ring<u64, Self>) -> Result<Self::Producer, ClaimError> {
+        Ok(ring.producer())
+    }
+
+    fn consumer(ring: &Ring<u64, Self>) -> Result<Self::Consumer, ClaimError> {
+        Ok(ring.consumer())
+    }
+
+    fn try_push(producer: &mut Self::Producer, message: u64) -> bool {
+        producer.try_push(message).is_ok()
+    }
+
+    fn push(producer: &mut Self::Producer, message: u64, patience: Duration) -> bool {
+        producer.push_timeout(message, patience).is_ok()
+    }
+
+    fn try_pop(consumer: &mut Self::Consumer) -> Option<u64> {
+        consumer.try_pop().ok().map(|popped| *popped)
+    }
+
+    fn pop(consumer: &mut Self::Consumer, patience: Duration) -> Option<u64> {
+        until(patience, || consumer.try_pop().ok().map(|popped| *popped))
+    }
+
+    fn holds_the_producer(ring: &Ring<u64, Self>, pid: u32) -> bool {
+        ring.peers().iter().any(|peer| peer.pid == pid && peer.state != mpmc::PeerState::Dead && peer.producers == 1)
+    }
+}
+
+/// NB: not the waiting operations, which end when the other side has left, and here it comes again.
+fn until<V>(patience: Duration, mut attempt: impl FnMut() -> Option<V>) -> Option<V> {
+    let deadline = std::time::Instant::now() + patience;
+    loop {
+        match attempt() {
+            None if std::time::Instant::now() < deadline => std::thread::yield_now(),
+            result => return result,
+        }
+    }
+}
