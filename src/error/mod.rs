@@ -1,12 +1,14 @@
 //! What can go wrong, one type per operation. Each names the ring, what was found, what was expected, what to do.
 
 mod header;
+mod memory;
 mod name;
 mod ring;
 mod segment;
 mod waiting;
 
 pub use header::HeaderError;
+pub use memory::MemoryError;
 pub use name::{FolderError, InvalidName};
 pub use ring::{
     ClaimError, Corrupted, EvictError, Invalid, PopSliceError, PushSliceError, ReserveError, Role, TryPopError,

@@ -1,6 +1,7 @@
 //! What can go wrong with a segment: creating, opening, unlinking.
 
 use super::header::HeaderError;
+use super::memory::MemoryError;
 use super::name::{FolderError, InvalidName};
 use std::io;
 use thiserror::Error;
@@ -69,6 +70,14 @@ pub enum CreateError {
         /// What is wrong with the folder.
         error: FolderError,
     },
+    /// The memory cannot be what the options ask for.
+    #[error("ring `{name}` was not created: {error}")]
+    Memory {
+        /// The name of the ring.
+        name: String,
+        /// What cannot be had.
+        error: MemoryError,
+    },
     /// The source stands for memory that exists.
     #[error("{name} is memory that exists; open it, or create a ring in a `Source::memfd`")]
     Exists {
@@ -131,6 +140,14 @@ pub enum OpenError {
         name: String,
         /// What is wrong with the folder.
         error: FolderError,
+    },
+    /// The memory cannot be what the options ask for.
+    #[error("ring `{name}` was not opened: {error}")]
+    Memory {
+        /// The name of the ring.
+        name: String,
+        /// What cannot be had.
+        error: MemoryError,
     },
     /// The memory has no name by which it could be found.
     #[error("{name} has no name by which it could be found; {instead}")]

@@ -10,7 +10,7 @@ use crate::layout::parts::Parts;
 use crate::recover;
 use crate::registry::{self, Gate, Registration};
 use crate::ring::memory::{Mapped, Single};
-use crate::segment::{Found, Plan, Segment, Source, Wanted};
+use crate::segment::{Found, Memory, Plan, Segment, Source, Wanted};
 use crate::sys::fork::{self, Incarnation};
 use crate::sys::futex;
 use crate::sys::lock::Lock;
@@ -61,7 +61,7 @@ impl Attachment {
             boot_id: process::boot_id(),
             created_at: process::now(),
         };
-        let plan = Plan { geometry, identity: &identity, mode: options.mode };
+        let plan = Plan { geometry, identity: &identity, wishes: &options.memory };
         let mut segment = Segment::create(source, &plan)?;
         // Attached before others can find it, so that a segment without a living process is one that nobody makes.
         let registration =
@@ -113,7 +113,7 @@ impl Attachment {
             schema: Schema::of::<T>(options.schema),
             capacity: options.capacity,
         };
-        let segment = Segment::open(source, &Wanted { ring, owner: options.owner })?;
+        let segment = Segment::open(source, &Wanted { ring, wishes: &options.memory, owner: options.owner })?;
         // While we have it, nobody leaves as the last.
         let gate = Gate::pass(|| segment.reopen(), Lock::Shared, PATIENCE);
         let Some(gate) = gate.map_err(system_error(source, "opening it once more, and locking it"))? else {
@@ -181,6 +181,10 @@ impl Attachment {
     /// Whether we are a forked child that has got hold of its parent's attachment, whose memory it does not have.
     pub(super) fn is_inherited(&self) -> bool {
         Incarnation::current() != self.process
+    }
+
+    pub(super) fn memory(&self) -> Memory {
+        self.segment.memory()
     }
 
     /// A descriptor by which another process can attach, if that is how it is done.

@@ -7,7 +7,7 @@ use crate::layout::header;
 use crate::message::Message;
 use crate::ring::memory::{Mapped, Single};
 use crate::ring::mpmc;
-use crate::segment::Source;
+use crate::segment::{Memory, Source};
 use crate::sync::{self, Ordering};
 use crate::sys::socket;
 use std::fmt;
@@ -126,6 +126,21 @@ impl<T: Message, K: Kind> Ring<T, K> {
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         };
         socket::send(socket, descriptor)
+    }
+
+    /// What the ring's memory really is: its kind, its pages, whether it is locked, and where. Reads `/proc`, and takes as
+    /// long as that: it is for people, and for tests.
+    ///
+    /// ```
+    /// use ringway::{MemoryKind, Options, Source, spsc};
+    ///
+    /// let ring = spsc::Ring::<u64>::create(Source::memfd("ticks"), &Options::new().prefault(true))?;
+    /// let memory = ring.memory();
+    /// assert_eq!((memory.kind, memory.resident), (MemoryKind::Memfd, memory.bytes.next_multiple_of(memory.page_size)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn memory(&self) -> Memory {
+        self.attachment.memory()
     }
 
     /// The name of the ring.

@@ -1,12 +1,14 @@
 //! What all memory that has a file has in common: pages are reserved when it is made, and it is checked before it is
 //! mapped.
 
-use super::{Checked, Wanted};
-use crate::error::{CreateError, HeaderError, OpenError};
+use super::memory;
+use super::{Checked, Wanted, Wishes};
+use crate::error::{CreateError, HeaderError, MemoryError, OpenError};
 use crate::layout::header::Header;
 use crate::sys::file;
+use crate::sys::mapping::Mapping;
 use core::mem::size_of;
-use rustix::fs::{FallocateFlags, OFlags, Stat};
+use rustix::fs::{FallocateFlags, Gid, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::io;
@@ -22,7 +24,7 @@ pub(super) fn check_limit(length: u64) -> Result<(), Errno> {
 }
 
 /// Has the file system set aside every page. In steps, as a signal may undo all of a step that it interrupts.
-pub(super) fn reserve(file: impl AsFd, length: u64) -> Result<(), Errno> {
+fn reserve(file: impl AsFd, length: u64) -> Result<(), Errno> {
     const STEP: u64 = 16 << 20;
     let mut reserved = 0;
     while reserved < length {
@@ -36,8 +38,28 @@ pub(super) fn reserve(file: impl AsFd, length: u64) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Gives the file to the group, and to whom else its mode says, whatever the umask.
+pub(super) fn open_up(file: impl AsFd, name: &str, wishes: &Wishes) -> Result<(), CreateError> {
+    if let Some(group) = wishes.group {
+        rustix::fs::fchown(&file, None, Some(Gid::from_raw(group))).map_err(|errno| CreateError::Memory {
+            name: name.into(),
+            error: MemoryError::Group { found: group, source: errno.into() },
+        })?;
+    }
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(wishes.mode)).map_err(failed(name, "setting the mode"))
+}
+
+/// Has the pages of a new segment come from where they are wished, and be there. Says `None` when there are not enough.
+pub(super) fn fill(file: impl AsFd, mapping: &Mapping, name: &str, wishes: &Wishes) -> Result<Option<()>, CreateError> {
+    memory::place(mapping, wishes).map_err(|error| CreateError::Memory { name: name.into(), error })?;
+    match reserve(file, mapping.len() as u64) {
+        Err(Errno::NOSPC) => Ok(None),
+        result => result.map(Some).map_err(failed(name, "reserving the pages of the new segment")),
+    }
+}
+
 /// The segment in `file`, when it is what is `wanted` and all of it is there. It is only read, and not through a mapping.
-pub(super) fn check(file: impl AsFd, stat: &Stat, name: &str, wanted: &Wanted) -> Result<Checked, OpenError> {
+pub(super) fn check(file: impl AsFd, stat: &Stat, name: &str, wanted: &Wanted<'_>) -> Result<Checked, OpenError> {
     let mut bytes = [0; size_of::<Header>()];
     let read = file::read_start(&file, &mut bytes).map_err(system_error(name, "reading the header"))?;
     let header_error = |error| OpenError::Header { name: name.into(), error };

@@ -2,11 +2,11 @@
 //! can take any of it away. A peer that is not trusted cannot end us with a `SIGBUS`.
 
 use super::file::{self, failed, system_error};
-use super::{Backing, Plan, Segment, Source, Wanted};
+use super::{Backing, Memory, MemoryKind, Plan, Segment, Source, Wanted};
 use crate::error::{CreateError, OpenError};
 use crate::sys::file::{Inode, KeptFile, reopen};
 use crate::sys::mapping::Mapping;
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,6 +32,11 @@ impl Backing for Memfd {
         Ok(file::open_again(file)?)
     }
 
+    fn describe(&self, mapping: &Mapping, refused: &[String]) -> Memory {
+        let inode = Some(self.file.inode().number());
+        Memory { inode, ..Memory::of(MemoryKind::Memfd, mapping, refused) }
+    }
+
     fn to_be_sent(&self) -> Option<BorrowedFd<'_>> {
         self.file.get()
     }
@@ -44,9 +49,11 @@ pub(super) fn create(label: &str, source: &Source, plan: &Plan<'_>) -> Result<Se
     let file = rustix::fs::memfd_create(label, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
         .map_err(failed(&name, "making memory without a name (memfd_create)"))?;
     rustix::fs::ftruncate(&file, needed).map_err(failed(&name, "sizing it"))?;
-    file::reserve(&file, needed).map_err(failed(&name, "reserving its pages"))?;
     let mapping = Mapping::of_file(&file, plan.geometry.total_size).map_err(failed(&name, "mapping it"))?;
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(plan.mode)).map_err(failed(&name, "setting its mode"))?;
+    if file::fill(&file, &mapping, &name, plan.wishes)?.is_none() {
+        return Err(failed(&name, "reserving its pages")(Errno::NOSPC));
+    }
+    file::open_up(&file, &name, plan.wishes)?;
     rustix::fs::fcntl_add_seals(&file, SEALS).map_err(failed(&name, "sealing it"))?;
     let inode = Inode::of(&rustix::fs::fstat(&file).map_err(failed(&name, "looking at it"))?);
     let backing = Memfd { file: KeptFile::new(file, inode) };
@@ -54,7 +61,7 @@ pub(super) fn create(label: &str, source: &Source, plan: &Plan<'_>) -> Result<Se
 }
 
 /// The ring behind a descriptor that somebody gave us. It is believed to be nothing before its seals are seen.
-pub(super) fn open(descriptor: BorrowedFd<'_>, source: &Source, wanted: &Wanted) -> Result<Segment, OpenError> {
+pub(super) fn open(descriptor: BorrowedFd<'_>, source: &Source, wanted: &Wanted<'_>) -> Result<Segment, OpenError> {
     let name = source.to_string();
     check_seals(descriptor, &name)?;
     // NB: with a description of our own: of the one that was sent, the sender has a part, and so of its locks.
@@ -62,7 +69,7 @@ pub(super) fn open(descriptor: BorrowedFd<'_>, source: &Source, wanted: &Wanted)
     attach(file, name, wanted)
 }
 
-pub(super) fn open_of(pid: u32, descriptor: u32, source: &Source, wanted: &Wanted) -> Result<Segment, OpenError> {
+pub(super) fn open_of(pid: u32, descriptor: u32, source: &Source, wanted: &Wanted<'_>) -> Result<Segment, OpenError> {
     let name = source.to_string();
     // NB: it may be anything, a device or a fifo, that minds to be opened. Only to look at it first.
     let path = format!("/proc/{pid}/fd/{descriptor}");
@@ -75,7 +82,7 @@ pub(super) fn open_of(pid: u32, descriptor: u32, source: &Source, wanted: &Wante
     attach(file, name, wanted)
 }
 
-fn attach(file: OwnedFd, name: String, wanted: &Wanted) -> Result<Segment, OpenError> {
+fn attach(file: OwnedFd, name: String, wanted: &Wanted<'_>) -> Result<Segment, OpenError> {
     check_seals(file.as_fd(), &name)?;
     // From here on its size is what it is.
     let stat = rustix::fs::fstat(&file).map_err(system_error(&name, "looking at it"))?;

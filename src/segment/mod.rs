@@ -7,10 +7,13 @@
 mod file;
 mod folder;
 mod memfd;
+mod memory;
 mod name;
 mod posix;
 mod source;
 
+pub(crate) use memory::Wishes;
+pub use memory::{Memory, MemoryKind, MemoryLock};
 pub use source::Source;
 
 use crate::error::{CreateError, OpenError, UnlinkError};
@@ -32,7 +35,10 @@ use zerocopy::IntoBytes;
 pub(crate) struct Segment {
     parts: Parts,
     lifetime: Lifetime,
+    mapping: Arc<Mapping>,
     backing: Box<dyn Backing>,
+    /// What was asked of the memory, not required, and not granted.
+    refused: Vec<String>,
 }
 
 /// What a segment is made of, and how.
@@ -40,14 +46,14 @@ pub(crate) struct Segment {
 pub(crate) struct Plan<'p> {
     pub(crate) geometry: Geometry,
     pub(crate) identity: &'p Identity,
-    /// The permission bits of its file.
-    pub(crate) mode: u32,
+    pub(crate) wishes: &'p Wishes,
 }
 
 /// What a process that attaches wants to find.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'w> {
     pub(crate) ring: Expected,
+    pub(crate) wishes: &'w Wishes,
     /// The user who must own it. By default us, where it is found by a name that others could have taken.
     pub(crate) owner: Option<u32>,
 }
@@ -78,6 +84,9 @@ trait Backing: fmt::Debug + Send + Sync {
     /// Opens its file once more, with a description of its own.
     fn reopen(&self) -> io::Result<OwnedFd>;
 
+    /// What it is, of what is mapped.
+    fn describe(&self, mapping: &Mapping, refused: &[String]) -> Memory;
+
     /// A descriptor by which another process can attach.
     fn to_be_sent(&self) -> Option<BorrowedFd<'_>> {
         None
@@ -87,35 +96,41 @@ trait Backing: fmt::Debug + Send + Sync {
 impl Segment {
     /// Makes a segment, which others do not find before [`publish`](Segment::publish). Dropped before that, it is gone.
     pub(crate) fn create(source: &Source, plan: &Plan<'_>) -> Result<Segment, CreateError> {
-        match source.place() {
-            Place::Posix { name, folder } => posix::create(name::Name::new(name, folder.clone())?, plan),
-            Place::Memfd { label } => memfd::create(label, source, plan),
+        let mut segment = match source.place() {
+            Place::Posix { name, folder } => posix::create(name::Name::new(name, folder.clone())?, plan)?,
+            Place::Memfd { label } => memfd::create(label, source, plan)?,
             Place::Descriptor(_) | Place::ProcessDescriptor { .. } => {
-                Err(CreateError::Exists { name: source.to_string() })
+                return Err(CreateError::Exists { name: source.to_string() });
             }
-            Place::Invalid(error) => Err(error.clone().into()),
-        }
+            Place::Invalid(error) => return Err(error.clone().into()),
+        };
+        let settled = memory::settle(&segment.mapping, plan.wishes);
+        segment.refused = settled.map_err(|error| CreateError::Memory { name: source.to_string(), error })?;
+        Ok(segment)
     }
 
     /// Maps the segment that `source` stands for, after its header has been found to be what is `wanted`. Nothing of it
     /// is changed before that.
-    pub(crate) fn open(source: &Source, wanted: &Wanted) -> Result<Segment, OpenError> {
-        match source.place() {
-            Place::Posix { name, folder } => posix::open(name::Name::new(name, folder.clone())?, wanted),
+    pub(crate) fn open(source: &Source, wanted: &Wanted<'_>) -> Result<Segment, OpenError> {
+        let mut segment = match source.place() {
+            Place::Posix { name, folder } => posix::open(name::Name::new(name, folder.clone())?, wanted)?,
             Place::Memfd { .. } => {
                 let instead = "have its creator send it with `Ring::send_to`, and open what `Source::receive` gives";
-                Err(OpenError::NoName { name: source.to_string(), instead })
+                return Err(OpenError::NoName { name: source.to_string(), instead });
             }
-            Place::Descriptor(descriptor) => memfd::open(descriptor.as_fd(), source, wanted),
-            Place::ProcessDescriptor { pid, descriptor } => memfd::open_of(*pid, *descriptor, source, wanted),
-            Place::Invalid(error) => Err(error.clone().into()),
-        }
+            Place::Descriptor(descriptor) => memfd::open(descriptor.as_fd(), source, wanted)?,
+            Place::ProcessDescriptor { pid, descriptor } => memfd::open_of(*pid, *descriptor, source, wanted)?,
+            Place::Invalid(error) => return Err(error.clone().into()),
+        };
+        let settled = memory::settle(&segment.mapping, wanted.wishes);
+        segment.refused = settled.map_err(|error| OpenError::Memory { name: source.to_string(), error })?;
+        Ok(segment)
     }
 
     /// A new ring in `mapping`, of which nobody else knows yet.
     fn lay_out(mapping: Mapping, name: &str, plan: &Plan<'_>, backing: impl Backing + 'static) -> Segment {
-        let base = mapping.base();
-        let parts = parts(mapping, name, plan.geometry);
+        let mapping = Arc::new(mapping);
+        let parts = parts(&mapping, name, plan.geometry);
         for cell in 0..plan.geometry.cells {
             // SAFETY: the cell is one of the geometry's.
             let cell_start = unsafe { parts.cells().add(cell * plan.geometry.shape.stride) };
@@ -124,18 +139,20 @@ impl Segment {
             word.store(plan.identity.kind.first_word(cell), Ordering::Relaxed);
         }
         let header = Header::new(&plan.geometry, plan.identity);
-        for (index, word) in header_words(&base).iter().enumerate().rev() {
+        for (index, word) in header_words(&mapping).iter().enumerate().rev() {
             let (bytes, _) = header.as_bytes()[index * 8..].split_first_chunk().unwrap_or((&[0; 8], &[]));
             // Release: the magic is the first word and stored last. Who finds it finds all the rest.
             word.store(u64::from_ne_bytes(*bytes), Ordering::Release);
         }
-        Segment { parts, lifetime: plan.identity.lifetime, backing: Box::new(backing) }
+        Segment { parts, lifetime: plan.identity.lifetime, mapping, backing: Box::new(backing), refused: Vec::new() }
     }
 
     /// A ring that exists in `mapping`, whose header has been checked, and that is as long as it says.
     fn found(mapping: Mapping, name: &str, checked: &Checked, backing: impl Backing + 'static) -> Segment {
-        let parts = parts(mapping, name, checked.geometry);
-        Segment { parts, lifetime: checked.header.lifetime(), backing: Box::new(backing) }
+        let mapping = Arc::new(mapping);
+        let parts = parts(&mapping, name, checked.geometry);
+        let lifetime = checked.header.lifetime();
+        Segment { parts, lifetime, mapping, backing: Box::new(backing), refused: Vec::new() }
     }
 
     /// Gives the segment its name, in one step. From here on others find it, whole.
@@ -179,6 +196,11 @@ impl Segment {
         self.backing.reopen().ok().map(|file| ask(file.as_fd()))
     }
 
+    /// What its memory really is.
+    pub(crate) fn memory(&self) -> Memory {
+        self.backing.describe(&self.mapping, &self.refused)
+    }
+
     /// A descriptor by which another process can attach, if that is how it is done.
     pub(crate) fn to_be_sent(&self) -> Option<BorrowedFd<'_>> {
         self.backing.to_be_sent()
@@ -218,12 +240,12 @@ struct Checked {
     bytes: [u8; size_of::<Header>()],
 }
 
-fn parts(mapping: Mapping, name: &str, geometry: Geometry) -> Parts {
+fn parts(mapping: &Arc<Mapping>, name: &str, geometry: Geometry) -> Parts {
     let base = mapping.base();
     assert!(mapping.len() >= geometry.total_size, "what is mapped was compared with the geometry");
     // SAFETY: the mapping is at least `total_size` bytes, readable and writable, and its memory was just as long when it
     // was mapped. (Whoever may truncate its file could do so later: see the kinds for what they promise.)
-    unsafe { Parts::new(base, geometry, name.into(), Arc::new(mapping)) }
+    unsafe { Parts::new(base, geometry, name.into(), mapping.clone()) }
 }
 
 /// The first bytes of what is mapped; `None` when it is shorter than a header.
@@ -232,7 +254,7 @@ fn header_of(mapping: &Mapping) -> Option<[u8; size_of::<Header>()]> {
         return None;
     }
     let mut bytes = [0; size_of::<Header>()];
-    for (word, bytes) in header_words(&mapping.base()).iter().zip(bytes.chunks_exact_mut(8)) {
+    for (word, bytes) in header_words(mapping).iter().zip(bytes.chunks_exact_mut(8)) {
         // Acquire: who finds the magic, which is the first word, finds all the rest.
         bytes.copy_from_slice(&word.load(Ordering::Acquire).to_ne_bytes());
     }
@@ -240,8 +262,9 @@ fn header_of(mapping: &Mapping) -> Option<[u8; size_of::<Header>()]> {
 }
 
 /// The first bytes of a segment, to be written or read while others may look at them.
-fn header_words<'m>(base: &'m core::ptr::NonNull<u8>) -> &'m [AtomicU64; size_of::<Header>() / 8] {
-    // SAFETY: every mapping that we are called with is at least as long as a header, and aligned to a page; atomics are fine
-    // with any bits, and with others who write. The caller has the mapping for as long as the result is used.
-    unsafe { base.cast().as_ref() }
+fn header_words(mapping: &Mapping) -> &[AtomicU64; size_of::<Header>() / 8] {
+    assert!(mapping.len() >= size_of::<Header>(), "a segment is at least as long as its header");
+    // SAFETY: it is mapped for as long as the result is used, aligned to a page, readable and writable; atomics are fine
+    // with any bits, and with others who write.
+    unsafe { mapping.base().cast().as_ref() }
 }

@@ -4,10 +4,10 @@
 //! name and renamed when it is whole. Its pages are reserved when it is made, so that a full file system is an error
 //! then and not a `SIGBUS` later.
 
-use super::file::{check, check_limit, failed, reserve, system_error};
+use super::file::{check, check_limit, failed, fill, open_up, system_error};
 use super::folder::{Folder, Opened};
 use super::name::Name;
-use super::{Backing, Plan, Segment, Wanted, header_of};
+use super::{Backing, Memory, MemoryKind, Plan, Segment, Wanted, header_of};
 use crate::error::{CreateError, FolderError, HeaderError, OpenError, UnlinkError};
 use crate::layout::header::Header;
 use crate::sys::file::{self, Inode, KeptFile};
@@ -77,6 +77,11 @@ impl Backing for Posix {
     fn reopen(&self) -> io::Result<OwnedFd> {
         reopen(&self.folder()?, self.current(), self.file.inode())
     }
+
+    fn describe(&self, mapping: &Mapping, refused: &[String]) -> Memory {
+        let inode = Some(self.file.inode().number());
+        Memory { inode, ..Memory::of(MemoryKind::Posix, mapping, refused) }
+    }
 }
 
 impl Drop for Posix {
@@ -119,15 +124,18 @@ pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError
     if mapping.is_none() {
         rustix::fs::ftruncate(&file, needed).map_err(|errno| create_failed(&name, &folder, needed, errno))?;
     }
-    reserve(&file, needed).map_err(|errno| match errno {
-        Errno::NOSPC => no_space(&name, needed, folder.free_space().unwrap_or(0)),
-        errno => failed(&shown, "reserving the pages of the new segment")(errno),
-    })?;
+    let by_name = mapping.is_some();
     let mapping = match mapping {
-        Some(mapping) => check_same(mapping, &file, &temporary, &shown)?,
+        Some(mapping) => mapping,
         None => Mapping::of_file(&file, plan.geometry.total_size).map_err(failed(&shown, "mapping the new segment"))?,
     };
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(plan.mode)).map_err(failed(&shown, "setting the mode"))?;
+    if fill(&file, &mapping, &shown, plan.wishes)?.is_none() {
+        return Err(no_space(&name, needed, folder.free_space().unwrap_or(0)));
+    }
+    if by_name {
+        check_same(&mapping, &file, &temporary, &shown)?;
+    }
+    open_up(&file, &shown, plan.wishes)?;
     core::mem::forget(made);
     let file = KeptFile::new(file, Inode::of(&stat));
     let backing = Posix { name, temporary: Some(temporary.clone()), file, trusted: None };
@@ -136,7 +144,7 @@ pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError
 
 /// Maps the segment of that name, after it has been found to be what is `wanted`. Nothing of it is touched, and no page
 /// of it is read through the mapping, before that.
-pub(super) fn open(name: Name, wanted: &Wanted) -> Result<Segment, OpenError> {
+pub(super) fn open(name: Name, wanted: &Wanted<'_>) -> Result<Segment, OpenError> {
     let shown = String::from(&name);
     let folder = match name.folder().open(wanted.owner) {
         Err(FolderError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -263,13 +271,13 @@ fn map_existing(name: &Name) -> Result<Mapping, OpenError> {
     Mapping::adopt(shmem).map_err(system_error(&shown, "mapping it"))
 }
 
-/// The mapping, if it is of `file`. It was made by name, and a name can be given to another file. So its name, which
-/// nothing else has, is written to the one and looked for in the other.
-fn check_same(mapping: Mapping, file: &OwnedFd, name: &Name, shown: &str) -> Result<Mapping, CreateError> {
+/// Is the mapping of `file`? It was made by name, and a name can be given to another file. So its name, which nothing
+/// else has, is written to the one and looked for in the other.
+fn check_same(mapping: &Mapping, file: &OwnedFd, name: &Name, shown: &str) -> Result<(), CreateError> {
     let written = name.file().as_bytes();
     rustix::io::pwrite(file, written, 0).map_err(failed(shown, "writing to the new segment"))?;
-    match header_of(&mapping) {
-        Some(bytes) if bytes.starts_with(written) => Ok(mapping),
+    match header_of(mapping) {
+        Some(bytes) if bytes.starts_with(written) => Ok(()),
         _ => {
             let replaced = io::Error::other("another file has its temporary name");
             Err(failed(shown, "mapping the new segment")(replaced))

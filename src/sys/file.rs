@@ -24,6 +24,10 @@ impl Inode {
     pub(crate) fn at(folder: impl AsFd, path: &str) -> Result<Inode, Errno> {
         rustix::fs::statat(folder, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map(|stat| Inode::of(&stat))
     }
+
+    pub(crate) fn number(self) -> u64 {
+        self.number
+    }
 }
 
 /// Opens an existing file with a description of its own. Follows no link, waits for nobody, is not inherited by exec.

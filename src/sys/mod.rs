@@ -5,5 +5,6 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod mapping;
+pub(crate) mod pages;
 pub(crate) mod process;
 pub(crate) mod socket;
