@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of everything in `layout`. There is no compatibility between versions: a ring holds messages in flight, not
 /// archives, and is created anew.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 pub(crate) const MAGIC: [u8; 8] = *b"RINGWAY\0";
 const BYTE_ORDER: u32 = 0x0102_0304;
 const TYPE_NAME: usize = 64;
@@ -78,7 +78,9 @@ pub(crate) struct Header {
     /// When it was created, in nanoseconds since 1970. For people.
     created_at: u64,
     type_name: [u8; TYPE_NAME],
-    reserved: [u8; 288],
+    /// The memory is as many bytes long as the segment, or the next multiple of this: a page size, or 1.
+    granule: u64,
+    reserved: [u8; 280],
     checksum: u64,
 }
 
@@ -141,7 +143,8 @@ pub(crate) struct Expected {
 }
 
 impl Header {
-    pub(crate) fn new(geometry: &Geometry, identity: &Identity) -> Header {
+    /// `granule`: the size of which the memory is a multiple, beyond the geometry.
+    pub(crate) fn new(geometry: &Geometry, identity: &Identity, granule: u64) -> Header {
         let mut header = Header {
             magic: MAGIC,
             byte_order: BYTE_ORDER,
@@ -164,7 +167,8 @@ impl Header {
             boot_id: identity.boot_id,
             created_at: identity.created_at,
             type_name: identity.schema.type_name,
-            reserved: [0; 288],
+            granule,
+            reserved: [0; 280],
             checksum: 0,
         };
         header.checksum = header.sum();
@@ -183,8 +187,8 @@ impl Header {
         bytes.starts_with(&MAGIC)
     }
 
-    /// The header in `bytes` and the geometry that it describes, when it is what `expected` asks for and the file is
-    /// `file_size` bytes long.
+    /// The header in `bytes` and the geometry that it describes, when it is what `expected` asks for and the memory
+    /// is `file_size` bytes long.
     ///
     /// Nothing is believed: all that follows from something else is computed again and compared, so that a geometry
     /// which comes out of here is as good as one of our own making.
@@ -194,8 +198,9 @@ impl Header {
         };
         header.check_identity(expected)?;
         let geometry = header.check_geometry(expected)?;
-        if file_size != header.total_size {
-            return Err(HeaderError::FileSize { found: file_size, expected: header.total_size });
+        let size = header.total_size.checked_next_multiple_of(header.granule);
+        if size != Some(file_size) {
+            return Err(HeaderError::FileSize { found: file_size, expected: size.unwrap_or(header.total_size) });
         }
         Ok((header, geometry))
     }

@@ -8,7 +8,7 @@ use crate::layout::geometry::{Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
 use crate::layout::parts::Parts;
 use crate::recover;
-use crate::registry::{self, Gate, Registration};
+use crate::registry::{Gate, Register, Registration, Witness};
 use crate::ring::memory::{Mapped, Single};
 use crate::segment::{Found, Memory, Plan, Segment, Source, Wanted};
 use crate::sys::fork::{self, Incarnation};
@@ -17,7 +17,7 @@ use crate::sys::lock::Lock;
 use crate::sys::process;
 use crate::wait::Event;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long we wait for what takes others microseconds, unless they are stopped: a name that is being replaced, a
@@ -65,7 +65,7 @@ impl Attachment {
         let mut segment = Segment::create(source, &plan)?;
         // Attached before others can find it, so that a segment without a living process is one that nobody makes.
         let registration =
-            Registration::new(segment.parts().records(), || segment.reopen(), |_, _| {}, &fork::forbid())
+            Registration::new(segment.parts().records(), || reopen(&segment), |_, _| {}, &fork::forbid())
                 .and_then(|registration| registration.ok_or_else(|| io::Error::other("all process records are in use")))
                 .map_err(|source| CreateError::System { name: name(), doing: "attaching to it", source })?;
         segment.publish()?;
@@ -115,7 +115,7 @@ impl Attachment {
         };
         let segment = Segment::open(source, &Wanted { ring, wishes: &options.memory, owner: options.owner })?;
         // While we have it, nobody leaves as the last.
-        let gate = Gate::pass(|| segment.reopen(), Lock::Shared, PATIENCE);
+        let gate = Gate::pass(|| reopen(&segment), Lock::Shared, PATIENCE);
         let Some(gate) = gate.map_err(system_error(source, "opening it once more, and locking it"))? else {
             return Err(timeout(source, "a process that is leaving it holds its gate, and may be stopped"));
         };
@@ -124,15 +124,16 @@ impl Attachment {
             return Err(OpenError::NotFound { name: source.to_string() });
         }
         let records = segment.parts().records();
-        let clear_up = |record, file: BorrowedFd<'_>| match kind {
+        let clear_up = |record, register: Register<'_>| match kind {
             Kind::Spsc => {}
             Kind::Mpmc => {
                 let memory = Mapped::<T, Single>::new(segment.parts().clone());
-                recover::recover_record::<T, _>(&memory, records, file, record);
+                recover::recover_record::<T, _>(&memory, register, record);
             }
         };
-        let registration = Registration::new(records, || segment.reopen(), clear_up, gate.no_forks())
+        let registration = Registration::new(records, || reopen(&segment), clear_up, gate.no_forks())
             .map_err(system_error(source, "attaching to it"))?;
+        drop(gate);
         let Some(registration) = registration else {
             let limit = segment.parts().geometry().processes;
             return Err(OpenError::TooManyProcesses { name: source.to_string(), limit });
@@ -192,15 +193,40 @@ impl Attachment {
         self.segment.to_be_sent()
     }
 
-    /// Lends the segment's file, as something to ask the kernel about.
-    pub(super) fn with_file<R>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
-        self.segment.with_file(ask)
+    /// Has `ask` ask who is alive; `None` when that cannot be asked.
+    pub(super) fn ask<R>(&self, ask: impl FnOnce(Register<'_>) -> R) -> Option<R> {
+        let records = self.parts().records();
+        match without_file(&self.segment) {
+            None => self.segment.with_file(|file| ask(Register { records, witness: Witness::File(file) })),
+            Some(witness) => Some(ask(Register { records, witness })),
+        }
     }
 
     /// Whether the process of that record and generation is alive. Doubt is a yes.
     pub(super) fn is_alive(&self, record: usize, generation: u32) -> bool {
-        let records = self.parts().records();
-        self.segment.with_file(|file| registry::is_alive(records, file, record, generation)).unwrap_or(true)
+        self.ask(|register| register.is_alive(record, generation)).unwrap_or(true)
+    }
+
+    /// Whether nobody who is alive uses that record. Doubt is a no.
+    pub(super) fn is_dead(&self, record: usize) -> bool {
+        self.ask(|register| register.is_dead(record)).unwrap_or(false)
+    }
+}
+
+/// Opens what testifies to who is alive, with a description of its own.
+fn reopen(segment: &Segment) -> io::Result<Witness<'_, OwnedFd>> {
+    match without_file(segment) {
+        None => segment.reopen().map(Witness::File),
+        Some(witness) => Ok(witness),
+    }
+}
+
+/// What testifies to who is alive where there is no file.
+fn without_file<F>(segment: &Segment) -> Option<Witness<'_, F>> {
+    match segment.is_private() {
+        true => Some(Witness::Alone),
+        false if segment.has_file() => None,
+        false => Some(Witness::Words(&segment.parts().control().gate.holder)),
     }
 }
 
@@ -224,10 +250,12 @@ impl Drop for Attachment {
 fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registration>) {
     // When somebody is stopped while attaching or leaving, the name stays for the next one to remove. When the file
     // cannot be opened by its name, that is not ours to remove.
-    let gate = Gate::pass(|| segment.reopen(), Lock::Exclusive, PATIENCE).unwrap_or(None);
+    let gate = Gate::pass(|| reopen(segment), Lock::Exclusive, PATIENCE).unwrap_or(None);
     let records = segment.parts().records();
     if let Some(registration) = registration.take() {
-        if gate.as_ref().is_some_and(|gate| !registration.is_anybody_else_alive(records, gate.file())) {
+        let is_last =
+            |gate: &Gate<'_>| !registration.is_anybody_else_alive(Register { records, witness: gate.witness() });
+        if gate.as_ref().is_some_and(is_last) {
             segment.unlink();
         }
         registration.leave(records);
@@ -239,7 +267,7 @@ pub(super) fn unlink(source: &Source) -> Result<(), UnlinkError> {
     let found = Found::find(source)?;
     // Whoever takes a name away holds the gate of what it names, so that nobody takes it from a newer ring. Without
     // permission to write, or past somebody who is stopped in there, we go without.
-    let _gate = Gate::pass(|| found.reopen(), Lock::Exclusive, PATIENCE).unwrap_or(None);
+    let _gate = Gate::pass(|| found.reopen().map(Witness::File), Lock::Exclusive, PATIENCE).unwrap_or(None);
     found.unlink()
 }
 

@@ -38,6 +38,8 @@ pub enum MemoryKind {
     Posix,
     /// A sealed memfd.
     Memfd,
+    /// Memory of one process.
+    Heap,
 }
 
 impl fmt::Display for MemoryKind {
@@ -45,6 +47,7 @@ impl fmt::Display for MemoryKind {
         f.write_str(match self {
             MemoryKind::Posix => "POSIX shared memory",
             MemoryKind::Memfd => "sealed memfd",
+            MemoryKind::Heap => "heap",
         })
     }
 }

@@ -6,6 +6,7 @@
 
 mod file;
 mod folder;
+mod heap;
 mod memfd;
 mod memory;
 mod name;
@@ -78,11 +79,25 @@ trait Backing: fmt::Debug + Send + Sync {
     /// Removes the name, if it is still this segment's.
     fn unlink(&self) {}
 
+    /// Whether no other process can have it.
+    fn is_private(&self) -> bool {
+        false
+    }
+
+    /// Whether the kernel knows it as a file.
+    fn has_file(&self) -> bool {
+        !self.is_private()
+    }
+
     /// Its file, unless somebody has closed our descriptor.
-    fn file(&self) -> Option<BorrowedFd<'_>>;
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Opens its file once more, with a description of its own.
-    fn reopen(&self) -> io::Result<OwnedFd>;
+    fn reopen(&self) -> io::Result<OwnedFd> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// What it is, of what is mapped.
     fn describe(&self, mapping: &Mapping, refused: &[String]) -> Memory;
@@ -99,6 +114,7 @@ impl Segment {
         let mut segment = match source.place() {
             Place::Posix { name, folder } => posix::create(name::Name::new(name, folder.clone())?, plan)?,
             Place::Memfd { label } => memfd::create(label, source, plan)?,
+            Place::Heap => heap::create(source, plan)?,
             Place::Descriptor(_) | Place::ProcessDescriptor { .. } => {
                 return Err(CreateError::Exists { name: source.to_string() });
             }
@@ -117,6 +133,12 @@ impl Segment {
             Place::Memfd { .. } => {
                 let instead = "have its creator send it with `Ring::send_to`, and open what `Source::receive` gives";
                 return Err(OpenError::NoName { name: source.to_string(), instead });
+            }
+            Place::Heap => {
+                return Err(OpenError::NoName {
+                    name: source.to_string(),
+                    instead: "clone the `Ring` that was created",
+                });
             }
             Place::Descriptor(descriptor) => memfd::open(descriptor.as_fd(), source, wanted)?,
             Place::ProcessDescriptor { pid, descriptor } => memfd::open_of(*pid, *descriptor, source, wanted)?,
@@ -138,7 +160,7 @@ impl Segment {
             let word = unsafe { cell_start.cast::<AtomicU64>().as_ref() };
             word.store(plan.identity.kind.first_word(cell), Ordering::Relaxed);
         }
-        let header = Header::new(&plan.geometry, plan.identity);
+        let header = Header::new(&plan.geometry, plan.identity, 1);
         for (index, word) in header_words(&mapping).iter().enumerate().rev() {
             let (bytes, _) = header.as_bytes()[index * 8..].split_first_chunk().unwrap_or((&[0; 8], &[]));
             // Release: the magic is the first word and stored last. Who finds it finds all the rest.
@@ -181,6 +203,16 @@ impl Segment {
     /// Removes the name, if it is still this segment's.
     pub(crate) fn unlink(&self) {
         self.backing.unlink();
+    }
+
+    /// Whether no other process can have it.
+    pub(crate) fn is_private(&self) -> bool {
+        self.backing.is_private()
+    }
+
+    /// Whether the kernel knows it as a file, with bytes that can be locked.
+    pub(crate) fn has_file(&self) -> bool {
+        self.backing.has_file()
     }
 
     /// Opens the segment's file once more, with a description of its own.

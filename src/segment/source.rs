@@ -39,6 +39,8 @@ pub(crate) enum Place {
     Descriptor(Arc<OwnedFd>),
     /// Likewise, open in some process.
     ProcessDescriptor { pid: u32, descriptor: u32 },
+    /// Memory of this process, to be made.
+    Heap,
     /// What nothing can be found by.
     Invalid(InvalidName),
 }
@@ -131,6 +133,23 @@ impl Source {
         socket::receive(socket).map(|descriptor| Source(Place::Descriptor(Arc::new(descriptor))))
     }
 
+    /// Memory of this process alone: for a ring between threads, for examples and tests. Others cannot open it; its ends
+    /// are had by cloning the [`Ring`](crate::Ring). Its mode and its group mean nothing.
+    ///
+    /// ```
+    /// use ringway::{Options, Source, spsc};
+    ///
+    /// let ring = spsc::Ring::<u64>::create(Source::heap(), &Options::new())?;
+    /// let other = ring.clone();
+    /// let consumer = std::thread::spawn(move || other.consumer().expect("free").pop());
+    /// ring.producer()?.push(7)?;
+    /// assert_eq!(consumer.join().expect("no panic"), Ok(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn heap() -> Source {
+        Source(Place::Heap)
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.0
     }
@@ -157,6 +176,7 @@ impl fmt::Display for Source {
                 Err(_) => f.write_str(&name.to_string_lossy()),
             },
             Place::Memfd { label } => write!(f, "memfd:{label}"),
+            Place::Heap => f.write_str("a ring on the heap"),
             Place::Descriptor(_) => f.write_str("the ring of a descriptor"),
             Place::ProcessDescriptor { pid, descriptor } => write!(f, "/proc/{pid}/fd/{descriptor}"),
             Place::Invalid(error) => error.fmt(f),

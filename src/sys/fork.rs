@@ -53,6 +53,8 @@ impl Drop for NoForks {
 
 fn watch_forks() {
     static REGISTERED: Once = Once::new();
+    // (Miri has no forks.)
+    #[cfg(not(miri))]
     REGISTERED.call_once(|| {
         // SAFETY: the three functions live as long as the program, and do only what may be done in a forked child. When
         // this fails, for want of memory, forks go unnoticed.

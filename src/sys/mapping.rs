@@ -49,6 +49,15 @@ impl Mapping {
         Mapping::of_our_own(base, length)
     }
 
+    /// New memory, for this process alone.
+    pub(crate) fn private(length: usize) -> io::Result<Mapping> {
+        let _until_marked = fork::forbid();
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at a place that the kernel chooses.
+        let base = unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), length, access, MapFlags::PRIVATE) }?;
+        Mapping::of_our_own(base, length)
+    }
+
     /// A page that cannot be accessed, and that keeps the description behind `file` open without a descriptor. To be
     /// called where [forks are forbidden](fork::forbid).
     pub(crate) fn anchor(file: impl AsFd) -> io::Result<Mapping> {
@@ -63,6 +72,8 @@ impl Mapping {
     fn of_our_own(base: *mut c_void, length: usize) -> io::Result<Mapping> {
         let base = NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)?;
         let mapping = Mapping { base, length, process: Incarnation::current() };
+        // (Miri has no forks, and so no word for it.)
+        #[cfg(not(miri))]
         // SAFETY: the range is the mapping that has just been made, and nobody else knows of it.
         unsafe { rustix::mm::madvise(base.as_ptr(), length, Advice::LinuxDontFork) }?;
         Ok(mapping)
