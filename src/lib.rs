@@ -65,7 +65,7 @@ pub use queue::{Case, Iter, Kind, MOST_CASES, Mpmc, Options, Ring, Spsc, TryIter
 #[cfg(feature = "async")]
 pub use queue::{Messages, Pushes};
 pub use recover::Recovered;
-pub use segment::{Memory, MemoryKind, MemoryLock, Source};
+pub use segment::{HugePageSize, HugePages, Memory, MemoryKind, MemoryLock, Source};
 /// What a message type derives its properties from. The derives need `#[zerocopy(crate = "ringway::zerocopy")]` when the
 /// using crate has no dependency on zerocopy of its own.
 pub use zerocopy;

@@ -8,7 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use support::memory::{InFolder, Memory};
-use support::{Child, Name, be_the_other_process, say};
+use support::{Child, Name, be_the_other_process, not_checked, say};
 
 type Ring = spsc::Ring<u64>;
 
@@ -19,7 +19,7 @@ fn chmod(path: &Path, mode: u32) {
 fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("not checked: only root can mount file systems and give folders away");
+        not_checked("only root can mount file systems and give folders away");
     }
     root
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+#[macro_use]
 #[path = "contracts/memory.rs"]
 mod memory;
 
@@ -9,17 +10,17 @@ use support::be_the_other_process;
 
 mod posix {
     use crate::support::memory::Posix;
-    crate::contracts!(Posix);
+    crate::with_contracts! { contract_tests! Posix }
 }
 
 mod folder {
     use crate::support::memory::InFolder;
-    crate::contracts!(InFolder);
+    crate::with_contracts! { contract_tests! InFolder }
 }
 
 mod memfd {
     use crate::support::memory::Memfd;
-    crate::contracts!(Memfd);
+    crate::with_contracts! { contract_tests! Memfd }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use support::{Child, Name, be_the_other_process, listen, say};
+use support::{Child, Name, be_the_other_process, listen, not_checked, say};
 
 type Ring = spsc::Ring<u64>;
 
@@ -248,7 +248,7 @@ fn come_and_go(_: &[String]) {
 #[test]
 fn another_user_who_is_given_it_may_use_it_if_the_mode_says_so() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("not checked: only root can become another user");
+        not_checked("only root can become another user");
         return;
     }
     for (mode, expected) in [(0o600, "refused"), (0o666, "attached")] {

@@ -6,7 +6,7 @@ use ringway::{CreateError, MemoryError, MemoryKind, MemoryLock, OpenError, Optio
 use rustix::process::{Resource, Rlimit};
 use std::os::unix::fs::MetadataExt;
 use support::memory::{InFolder, Memfd, Memory, Posix, source_of};
-use support::{Child, Job, Name, be_the_other_process, say};
+use support::{Child, Job, Name, be_the_other_process, not_checked, say};
 
 const CAPACITY: usize = 100_000;
 
@@ -87,7 +87,7 @@ fn a_ring_is_locked_when_that_is_possible() {
 fn lock(arguments: &[String]) {
     let limit = rustix::process::getrlimit(Resource::Memlock);
     if limit.current.is_some_and(|limit| limit < 4 << 20) && !rustix::process::geteuid().is_root() {
-        eprintln!("not checked: only {:?} bytes may be locked", limit.current);
+        not_checked(format_args!("only {:?} bytes may be locked", limit.current));
         return say("done");
     }
     on_kind(&arguments[0], |source, found| {
@@ -134,10 +134,10 @@ fn lock_too_much(arguments: &[String]) {
         // A small one fits.
         drop(ring);
         let small = Options::new().capacity(10).processes(1).lock(MemoryLock::Require);
-        let other = if arguments[0] == "memfd" { Source::memfd("small") } else { Source::from(Name::new()) };
+        let name = Name::new();
+        let other = if arguments[0] == "memfd" { Source::memfd("small") } else { Source::from(&name) };
         let ring = Ring::<u64, Spsc>::create(&other, &small).expect("within the limit");
         assert!(ring.memory().locked);
-        let _ = Ring::<u64, Spsc>::unlink(&other);
     });
 }
 
@@ -184,7 +184,7 @@ fn it_says_of_what_kind_it_is_and_which_file() {
 #[test]
 fn a_group_may_share_a_ring_and_others_may_not() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("not checked: only root can give files to any group and become another user");
+        not_checked("only root can give files to any group and become another user");
         return;
     }
     for kind in ["posix", "memfd"] {
@@ -236,7 +236,7 @@ fn member(arguments: &[String]) {
 #[test]
 fn a_group_that_is_not_ours_is_an_error_and_nothing_is_left() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("not checked: which groups are not ours is known of root");
+        not_checked("which groups are not ours is known of root");
         return;
     }
     run_on_each("no member");

@@ -47,4 +47,31 @@ pub enum MemoryError {
         /// What the system said.
         source: io::Error,
     },
+    /// There are not enough huge pages.
+    #[error(
+        "it needs {needed} huge pages of {size} bytes, {free} of {total} are free; \
+         `echo {set} > {setting}` as root, or use `HugePages::Try`"
+    )]
+    HugePages {
+        /// Bytes of a page.
+        size: u64,
+        /// Pages that the ring needs.
+        needed: u64,
+        /// Pages of the pool that nobody has.
+        free: u64,
+        /// Pages of the pool.
+        total: u64,
+        /// The file that says how many pages the pool has.
+        setting: String,
+        /// How many it would have to be.
+        set: u64,
+    },
+    /// There are no huge pages of that size for memory of that kind.
+    #[error("it cannot be in huge pages of {size} bytes: {why}; or use `HugePages::Try`")]
+    NoHugePages {
+        /// Bytes of a page.
+        size: u64,
+        /// What stands in the way.
+        why: String,
+    },
 }

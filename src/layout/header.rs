@@ -78,8 +78,8 @@ pub(crate) struct Header {
     /// When it was created, in nanoseconds since 1970. For people.
     created_at: u64,
     type_name: [u8; TYPE_NAME],
-    /// The memory is as many bytes long as the segment, or the next multiple of this: a page size, or 1.
-    granule: u64,
+    /// Bytes of the memory: those of the segment, in whole pages where they are huge.
+    memory_size: u64,
     reserved: [u8; 280],
     checksum: u64,
 }
@@ -143,8 +143,7 @@ pub(crate) struct Expected {
 }
 
 impl Header {
-    /// `granule`: the size of which the memory is a multiple, beyond the geometry.
-    pub(crate) fn new(geometry: &Geometry, identity: &Identity, granule: u64) -> Header {
+    pub(crate) fn new(geometry: &Geometry, identity: &Identity, memory_size: u64) -> Header {
         let mut header = Header {
             magic: MAGIC,
             byte_order: BYTE_ORDER,
@@ -167,7 +166,7 @@ impl Header {
             boot_id: identity.boot_id,
             created_at: identity.created_at,
             type_name: identity.schema.type_name,
-            granule,
+            memory_size,
             reserved: [0; 280],
             checksum: 0,
         };
@@ -198,9 +197,8 @@ impl Header {
         };
         header.check_identity(expected)?;
         let geometry = header.check_geometry(expected)?;
-        let size = header.total_size.checked_next_multiple_of(header.granule);
-        if size != Some(file_size) {
-            return Err(HeaderError::FileSize { found: file_size, expected: size.unwrap_or(header.total_size) });
+        if file_size != header.memory_size {
+            return Err(HeaderError::FileSize { found: file_size, expected: header.memory_size });
         }
         Ok((header, geometry))
     }
@@ -274,6 +272,10 @@ impl Header {
             if found != expected as u64 {
                 return Err(HeaderError::Geometry { field, found, expected: expected as u64 });
             }
+        }
+        if self.memory_size < self.total_size {
+            let (found, expected) = (self.memory_size, self.total_size);
+            return Err(HeaderError::Geometry { field: "size of the memory", found, expected });
         }
         Ok(geometry)
     }

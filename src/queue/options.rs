@@ -2,7 +2,7 @@
 
 use super::waiting::Wait;
 use crate::layout::header::Lifetime;
-use crate::segment::{MemoryLock, Wishes};
+use crate::segment::{HugePageSize, HugePages, MemoryLock, Wishes};
 use std::time::Duration;
 
 /// How a ring is created, and what is expected of one that is opened.
@@ -43,7 +43,15 @@ impl Options {
             owner: None,
             timeout: Duration::ZERO,
             wait: Wait::Park,
-            memory: Wishes { mode: 0o600, group: None, prefault: false, lock: MemoryLock::Never, numa_node: None },
+            memory: Wishes {
+                mode: 0o600,
+                group: None,
+                prefault: false,
+                lock: MemoryLock::Never,
+                numa_node: None,
+                huge: HugePages::Never,
+                huge_size: HugePageSize::Mib2,
+            },
         }
     }
 
@@ -98,6 +106,26 @@ impl Options {
     /// creator runs. On a machine with one node, number 0 changes nothing. Where an existing ring is, it stays.
     pub fn numa_node(mut self, node: u32) -> Options {
         self.memory.numa_node = Some(node);
+        self
+    }
+
+    /// Whether a ring that is created is in huge pages, of which a large one needs few. [`HugePages::Never`] by default. The
+    /// ring takes whole pages.
+    ///
+    /// Pages of a [`Source::memfd`](crate::Source::memfd), of the heap, and of a folder on a hugetlbfs come from a pool that
+    /// an administrator sets aside (`/proc/sys/vm/nr_hugepages`). Under other POSIX names the system puts ordinary pages
+    /// together, of 2 MiB only; so may who opens such a ring have it mapped.
+    ///
+    /// NB: sealed memory in huge pages is not safe from every peer: one that punches a hole into it gives pages back to
+    /// the pool, and when the pool is empty, who touches the hole ends with a `SIGBUS`.
+    pub fn huge_pages(mut self, wish: HugePages) -> Options {
+        self.memory.huge = wish;
+        self
+    }
+
+    /// How large the huge pages are. 2 MiB by default. In a folder on a hugetlbfs they are as large as they are there.
+    pub fn huge_page_size(mut self, size: HugePageSize) -> Options {
+        self.memory.huge_size = size;
         self
     }
 

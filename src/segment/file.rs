@@ -1,12 +1,10 @@
 //! What all memory that has a file has in common: pages are reserved when it is made, and it is checked before it is
 //! mapped.
 
-use super::memory;
 use super::{Checked, Wanted, Wishes};
 use crate::error::{CreateError, HeaderError, MemoryError, OpenError};
 use crate::layout::header::Header;
 use crate::sys::file;
-use crate::sys::mapping::Mapping;
 use core::mem::size_of;
 use rustix::fs::{FallocateFlags, Gid, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -24,7 +22,7 @@ pub(super) fn check_limit(length: u64) -> Result<(), Errno> {
 }
 
 /// Has the file system set aside every page. In steps, as a signal may undo all of a step that it interrupts.
-fn reserve(file: impl AsFd, length: u64) -> Result<(), Errno> {
+pub(super) fn reserve(file: impl AsFd, length: u64) -> Result<(), Errno> {
     const STEP: u64 = 16 << 20;
     let mut reserved = 0;
     while reserved < length {
@@ -49,15 +47,6 @@ pub(super) fn open_up(file: impl AsFd, name: &str, wishes: &Wishes) -> Result<()
     rustix::fs::fchmod(&file, Mode::from_raw_mode(wishes.mode)).map_err(failed(name, "setting the mode"))
 }
 
-/// Has the pages of a new segment come from where they are wished, and be there. Says `None` when there are not enough.
-pub(super) fn fill(file: impl AsFd, mapping: &Mapping, name: &str, wishes: &Wishes) -> Result<Option<()>, CreateError> {
-    memory::place(mapping, wishes).map_err(|error| CreateError::Memory { name: name.into(), error })?;
-    match reserve(file, mapping.len() as u64) {
-        Err(Errno::NOSPC) => Ok(None),
-        result => result.map(Some).map_err(failed(name, "reserving the pages of the new segment")),
-    }
-}
-
 /// The segment in `file`, when it is what is `wanted` and all of it is there. It is only read, and not through a mapping.
 pub(super) fn check(file: impl AsFd, stat: &Stat, name: &str, wanted: &Wanted<'_>) -> Result<Checked, OpenError> {
     let mut bytes = [0; size_of::<Header>()];
@@ -65,11 +54,11 @@ pub(super) fn check(file: impl AsFd, stat: &Stat, name: &str, wanted: &Wanted<'_
     let header_error = |error| OpenError::Header { name: name.into(), error };
     let (header, geometry) = Header::check(&bytes[..read], stat.st_size as u64, &wanted.ring).map_err(header_error)?;
     // A page that the file system has not set aside is a SIGBUS when it is touched and there is none left.
-    let (found, expected) = (stat.st_blocks as u64 * 512, geometry.total_size as u64);
+    let (found, expected) = (stat.st_blocks as u64 * 512, stat.st_size as u64);
     if found < expected {
         return Err(header_error(HeaderError::Sparse { found, expected }));
     }
-    Ok(Checked { header, geometry, bytes })
+    Ok(Checked { header, geometry, length: stat.st_size as usize, bytes })
 }
 
 /// The file behind a descriptor, with a description of its own.

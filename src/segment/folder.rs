@@ -104,6 +104,14 @@ impl Opened<'_> {
         rustix::fs::unlinkat(self.descriptor(), &*self.path(name), AtFlags::empty())
     }
 
+    /// Bytes of the huge pages of which the files there are made, on a hugetlbfs.
+    pub(super) fn huge_page_size(&self) -> Option<u64> {
+        const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
+        let file_system = rustix::fs::fstatfs(self.descriptor.as_ref()?).ok()?;
+        #[allow(clippy::unnecessary_cast)]
+        (file_system.f_type as i64 == HUGETLBFS_MAGIC).then_some(file_system.f_bsize as u64)
+    }
+
     /// Free bytes; `None` where there is no limit, or no telling.
     pub(super) fn free_space(&self) -> Option<u64> {
         let space = match &self.descriptor {

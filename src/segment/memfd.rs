@@ -2,7 +2,8 @@
 //! can take any of it away. A peer that is not trusted cannot end us with a `SIGBUS`.
 
 use super::file::{self, failed, system_error};
-use super::{Backing, Memory, MemoryKind, Plan, Segment, Source, Wanted};
+use super::memory::place;
+use super::{Backing, HugePageSize, Memory, MemoryKind, Plan, Segment, Source, Wanted};
 use crate::error::{CreateError, OpenError};
 use crate::sys::file::{Inode, KeptFile, reopen};
 use crate::sys::mapping::Mapping;
@@ -44,20 +45,35 @@ impl Backing for Memfd {
 
 pub(super) fn create(label: &str, source: &Source, plan: &Plan<'_>) -> Result<Segment, CreateError> {
     let name = source.to_string();
-    let needed = plan.geometry.total_size as u64;
-    file::check_limit(needed).map_err(failed(&name, "making it, beyond the limit on the size of files,"))?;
-    let file = rustix::fs::memfd_create(label, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
-        .map_err(failed(&name, "making memory without a name (memfd_create)"))?;
-    rustix::fs::ftruncate(&file, needed).map_err(failed(&name, "sizing it"))?;
-    let mapping = Mapping::of_file(&file, plan.geometry.total_size).map_err(failed(&name, "mapping it"))?;
-    if file::fill(&file, &mapping, &name, plan.wishes)?.is_none() {
-        return Err(failed(&name, "reserving its pages")(Errno::NOSPC));
-    }
-    file::open_up(&file, &name, plan.wishes)?;
-    rustix::fs::fcntl_add_seals(&file, SEALS).map_err(failed(&name, "sealing it"))?;
-    let inode = Inode::of(&rustix::fs::fstat(&file).map_err(failed(&name, "looking at it"))?);
+    let (segment, refused) = plan.in_huge_pages_or_not(|huge| create_in_pages_of(huge, label, &name, plan))?;
+    Ok(Segment { refused, ..segment })
+}
+
+fn create_in_pages_of(
+    huge: Option<HugePageSize>,
+    label: &str,
+    name: &str,
+    plan: &Plan<'_>,
+) -> Result<Segment, CreateError> {
+    let length = plan.length(huge);
+    let failed_to = |doing| move |error: io::Error| plan.refused(name, huge, error, doing);
+    file::check_limit(length as u64).map_err(failed(name, "making it, beyond the limit on the size of files,"))?;
+    let pages = match huge {
+        None => MemfdFlags::empty(),
+        Some(HugePageSize::Mib2) => MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB,
+        Some(HugePageSize::Gib1) => MemfdFlags::HUGETLB | MemfdFlags::HUGE_1GB,
+    };
+    let file = rustix::fs::memfd_create(label, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | pages)
+        .map_err(|errno| failed_to("making memory without a name (memfd_create)")(errno.into()))?;
+    rustix::fs::ftruncate(&file, length as u64).map_err(failed(name, "sizing it"))?;
+    let mapping = Mapping::of_file(&file, length).map_err(failed_to("mapping it"))?;
+    place(&mapping, plan.wishes).map_err(|error| CreateError::Memory { name: name.into(), error })?;
+    file::reserve(&file, length as u64).map_err(|errno| failed_to("reserving its pages")(errno.into()))?;
+    file::open_up(&file, name, plan.wishes)?;
+    rustix::fs::fcntl_add_seals(&file, SEALS).map_err(failed(name, "sealing it"))?;
+    let inode = Inode::of(&rustix::fs::fstat(&file).map_err(failed(name, "looking at it"))?);
     let backing = Memfd { file: KeptFile::new(file, inode) };
-    Ok(Segment::lay_out(mapping, &name, plan, backing))
+    Ok(Segment::lay_out(mapping, name, plan, backing))
 }
 
 /// The ring behind a descriptor that somebody gave us. It is believed to be nothing before its seals are seen.
@@ -90,7 +106,7 @@ fn attach(file: OwnedFd, name: String, wanted: &Wanted<'_>) -> Result<Segment, O
         return Err(OpenError::Owner { name, found: stat.st_uid, expected });
     }
     let checked = file::check(&file, &stat, &name, wanted)?;
-    let mapping = Mapping::of_file(&file, checked.geometry.total_size).map_err(system_error(&name, "mapping it"))?;
+    let mapping = Mapping::of_file(&file, checked.length).map_err(system_error(&name, "mapping it"))?;
     let backing = Memfd { file: KeptFile::new(file, Inode::of(&stat)) };
     Ok(Segment::found(mapping, &name, &checked, backing))
 }

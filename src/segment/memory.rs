@@ -1,5 +1,6 @@
 //! What is asked of the memory itself, whatever its kind, and what was obtained.
 
+use super::huge::{HugePageSize, HugePages};
 use crate::error::MemoryError;
 use crate::sys::mapping::Mapping;
 use crate::sys::pages;
@@ -28,6 +29,8 @@ pub(crate) struct Wishes {
     pub(crate) prefault: bool,
     pub(crate) lock: MemoryLock,
     pub(crate) numa_node: Option<u32>,
+    pub(crate) huge: HugePages,
+    pub(crate) huge_size: HugePageSize,
 }
 
 /// What kind of memory a ring is in.

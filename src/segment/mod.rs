@@ -7,12 +7,14 @@
 mod file;
 mod folder;
 mod heap;
+mod huge;
 mod memfd;
 mod memory;
 mod name;
 mod posix;
 mod source;
 
+pub use huge::{HugePageSize, HugePages};
 pub(crate) use memory::Wishes;
 pub use memory::{Memory, MemoryKind, MemoryLock};
 pub use source::Source;
@@ -25,6 +27,7 @@ use crate::sys::mapping::Mapping;
 use core::fmt;
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU64, Ordering};
+use rustix::io::Errno;
 use source::Place;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,6 +51,42 @@ pub(crate) struct Plan<'p> {
     pub(crate) geometry: Geometry,
     pub(crate) identity: &'p Identity,
     pub(crate) wishes: &'p Wishes,
+}
+
+impl Plan<'_> {
+    /// Bytes of memory, in whole pages of that size if it is in huge ones.
+    fn length(&self, huge: Option<HugePageSize>) -> usize {
+        self.geometry.total_size.next_multiple_of(huge.map_or(1, |size| size.bytes() as usize))
+    }
+
+    /// Why memory of that size could not be had.
+    fn refused(&self, name: &str, huge: Option<HugePageSize>, error: io::Error, doing: &'static str) -> CreateError {
+        match (huge, Errno::from_io_error(&error)) {
+            (Some(size), Some(errno)) => {
+                let error = huge::refused(size.bytes(), self.length(huge) as u64, errno);
+                CreateError::Memory { name: name.into(), error }
+            }
+            _ => file::failed(name, doing)(error),
+        }
+    }
+
+    /// What `make` makes in huge pages, if they are wished, or else, if they are not required, in ordinary ones, with the
+    /// reason.
+    fn in_huge_pages_or_not<M>(
+        &self,
+        make: impl Fn(Option<HugePageSize>) -> Result<M, CreateError>,
+    ) -> Result<(M, Vec<String>), CreateError> {
+        let mut refused = Vec::new();
+        if self.wishes.huge != HugePages::Never {
+            match make(Some(self.wishes.huge_size)) {
+                Err(CreateError::Memory { error, .. }) if self.wishes.huge == HugePages::Try => {
+                    refused.push(error.to_string());
+                }
+                result => return result.map(|made| (made, refused)),
+            }
+        }
+        make(None).map(|made| (made, refused))
+    }
 }
 
 /// What a process that attaches wants to find.
@@ -121,7 +160,7 @@ impl Segment {
             Place::Invalid(error) => return Err(error.clone().into()),
         };
         let settled = memory::settle(&segment.mapping, plan.wishes);
-        segment.refused = settled.map_err(|error| CreateError::Memory { name: source.to_string(), error })?;
+        segment.refused.extend(settled.map_err(|error| CreateError::Memory { name: source.to_string(), error })?);
         Ok(segment)
     }
 
@@ -145,7 +184,7 @@ impl Segment {
             Place::Invalid(error) => return Err(error.clone().into()),
         };
         let settled = memory::settle(&segment.mapping, wanted.wishes);
-        segment.refused = settled.map_err(|error| OpenError::Memory { name: source.to_string(), error })?;
+        segment.refused.extend(settled.map_err(|error| OpenError::Memory { name: source.to_string(), error })?);
         Ok(segment)
     }
 
@@ -160,7 +199,7 @@ impl Segment {
             let word = unsafe { cell_start.cast::<AtomicU64>().as_ref() };
             word.store(plan.identity.kind.first_word(cell), Ordering::Relaxed);
         }
-        let header = Header::new(&plan.geometry, plan.identity, 1);
+        let header = Header::new(&plan.geometry, plan.identity, mapping.len() as u64);
         for (index, word) in header_words(&mapping).iter().enumerate().rev() {
             let (bytes, _) = header.as_bytes()[index * 8..].split_first_chunk().unwrap_or((&[0; 8], &[]));
             // Release: the magic is the first word and stored last. Who finds it finds all the rest.
@@ -268,6 +307,8 @@ impl Found {
 struct Checked {
     header: Header,
     geometry: Geometry,
+    /// Bytes of memory: those of the geometry, in whole pages.
+    length: usize,
     /// As they were read.
     bytes: [u8; size_of::<Header>()],
 }

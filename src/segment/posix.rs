@@ -4,11 +4,13 @@
 //! name and renamed when it is whole. Its pages are reserved when it is made, so that a full file system is an error
 //! then and not a `SIGBUS` later.
 
-use super::file::{check, check_limit, failed, fill, open_up, system_error};
+use super::file::{check, check_limit, failed, open_up, reserve, system_error};
 use super::folder::{Folder, Opened};
+use super::huge;
+use super::memory::place;
 use super::name::Name;
-use super::{Backing, Memory, MemoryKind, Plan, Segment, Wanted, header_of};
-use crate::error::{CreateError, FolderError, HeaderError, OpenError, UnlinkError};
+use super::{Backing, HugePageSize, HugePages, Memory, MemoryKind, Plan, Segment, Wanted, Wishes, header_of};
+use crate::error::{CreateError, FolderError, HeaderError, MemoryError, OpenError, UnlinkError};
 use crate::layout::header::Header;
 use crate::sys::file::{self, Inode, KeptFile};
 use crate::sys::mapping::Mapping;
@@ -95,8 +97,13 @@ impl Drop for Posix {
 /// Makes a segment under a temporary name. Dropped before it gets its own, it is gone.
 pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError> {
     let shown = String::from(&name);
-    let needed = plan.geometry.total_size as u64;
     let folder = open_folder(&name)?;
+    // A folder may have no pages but huge ones; or ordinary ones are to be put together.
+    let pool = folder.huge_page_size();
+    let gathered = (pool.is_none() && plan.wishes.huge != HugePages::Never).then_some(plan.wishes.huge_size);
+    let page_size = pool.or(gathered.filter(|&size| size == HugePageSize::Mib2).map(HugePageSize::bytes));
+    let length = plan.geometry.total_size.next_multiple_of(page_size.unwrap_or(1) as usize);
+    let needed = length as u64;
     // Before anything is made. The reservation below has the last word.
     if let Some(available) = folder.free_space().filter(|&available| available < needed) {
         return Err(no_space(&name, needed, available));
@@ -104,42 +111,66 @@ pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError
     check_limit(needed).map_err(failed(&shown, "creating the segment, beyond the limit on the size of files,"))?;
     let temporary = name.temporary().map_err(failed(&shown, "choosing a temporary name"))?;
     let made = Temporary { folder: &folder, name: &temporary };
+    let in_memory = |error| CreateError::Memory { name: shown.clone(), error };
+    let no_room = |errno| match (pool, errno) {
+        (Some(size), Errno::NOSPC | Errno::NOMEM) => in_memory(huge::refused(size, needed, errno)),
+        (_, Errno::NOSPC) => no_space(&name, needed, folder.free_space().unwrap_or(0)),
+        (_, errno) => failed(&shown, "setting its memory aside")(errno),
+    };
     let (mapping, file) = match name.folder() {
         Folder::Shm => {
-            let mapping = map_new(&temporary, plan.geometry.total_size, &shown)?
-                .map_err(|errno| create_failed(&name, &folder, needed, errno))?;
+            let mapping =
+                map_new(&temporary, length, &shown)?.map_err(|errno| create_failed(&name, &folder, needed, errno))?;
             // The umask may have kept even us from opening it.
             folder
                 .set_mode(temporary.file(), Mode::RUSR | Mode::WUSR)
                 .map_err(failed(&shown, "setting the mode of the new segment"))?;
             let file = folder.file(temporary.file(), OFlags::RDWR);
-            (Some(mapping), file.map_err(failed(&shown, "opening the new segment"))?)
+            (mapping, file.map_err(failed(&shown, "opening the new segment"))?)
         }
         Folder::Own(_) => {
             let file = folder.create(temporary.file());
-            (None, file.map_err(|errno| create_failed(&name, &folder, needed, errno))?)
+            let file = file.map_err(|errno| create_failed(&name, &folder, needed, errno))?;
+            rustix::fs::ftruncate(&file, needed).map_err(|errno| create_failed(&name, &folder, needed, errno))?;
+            let mapping = Mapping::of_file(&file, length);
+            (mapping.map_err(|error| no_room(Errno::from_io_error(&error).unwrap_or(Errno::NOMEM)))?, file)
         }
     };
+    let mapping = align(mapping, plan.wishes, pool).map_err(failed(&shown, "mapping the new segment"))?;
     let stat = rustix::fs::fstat(&file).map_err(failed(&shown, "looking at the new segment"))?;
-    if mapping.is_none() {
-        rustix::fs::ftruncate(&file, needed).map_err(|errno| create_failed(&name, &folder, needed, errno))?;
+    place(&mapping, plan.wishes).map_err(in_memory)?;
+    if gathered.is_some() {
+        huge::prepare(&mapping);
     }
-    let by_name = mapping.is_some();
-    let mapping = match mapping {
-        Some(mapping) => mapping,
-        None => Mapping::of_file(&file, plan.geometry.total_size).map_err(failed(&shown, "mapping the new segment"))?,
-    };
-    if fill(&file, &mapping, &shown, plan.wishes)?.is_none() {
-        return Err(no_space(&name, needed, folder.free_space().unwrap_or(0)));
-    }
-    if by_name {
+    reserve(&file, needed).map_err(no_room)?;
+    if *name.folder() == Folder::Shm {
         check_same(&mapping, &file, &temporary, &shown)?;
     }
+    let refused = gather(&mapping, plan.wishes, pool).map_err(in_memory)?;
     open_up(&file, &shown, plan.wishes)?;
     core::mem::forget(made);
     let file = KeptFile::new(file, Inode::of(&stat));
-    let backing = Posix { name, temporary: Some(temporary.clone()), file, trusted: None };
-    Ok(Segment::lay_out(mapping, &shown, plan, backing))
+    let backing = Posix { name: name.clone(), temporary: Some(temporary.clone()), file, trusted: None };
+    Ok(Segment { refused, ..Segment::lay_out(mapping, &shown, plan, backing) })
+}
+
+/// A mapping that can be in huge pages, if they are wished and its file is not made of them.
+fn align(mapping: Mapping, wishes: &Wishes, pool: Option<u64>) -> io::Result<Mapping> {
+    match wishes.huge != HugePages::Never && pool.is_none() && wishes.huge_size == HugePageSize::Mib2 {
+        true => mapping.aligned_to(wishes.huge_size.bytes() as usize),
+        false => Ok(mapping),
+    }
+}
+
+/// Has its pages put together, if that is wished. Returns what was only tried, and refused.
+fn gather(mapping: &Mapping, wishes: &Wishes, pool: Option<u64>) -> Result<Vec<String>, MemoryError> {
+    if wishes.huge == HugePages::Never || pool.is_some() {
+        return Ok(Vec::new());
+    }
+    match huge::gather(mapping, wishes.huge_size) {
+        Err(error) if wishes.huge == HugePages::Try => Ok(vec![error.to_string()]),
+        result => result.map(|()| Vec::new()),
+    }
 }
 
 /// Maps the segment of that name, after it has been found to be what is `wanted`. Nothing of it is touched, and no page
@@ -162,7 +193,8 @@ pub(super) fn open(name: Name, wanted: &Wanted<'_>) -> Result<Segment, OpenError
         return Err(OpenError::Owner { name: shown, found: stat.st_uid, expected: owner });
     }
     let checked = check(&file, &stat, &shown, wanted)?;
-    let length = checked.geometry.total_size;
+    let length = checked.length;
+    let pool = folder.huge_page_size();
     let mapping = match name.folder() {
         Folder::Shm => map_existing(&name)?,
         Folder::Own(_) => Mapping::of_file(&file, length).map_err(system_error(&shown, "mapping it"))?,
@@ -176,9 +208,12 @@ pub(super) fn open(name: Name, wanted: &Wanted<'_>) -> Result<Segment, OpenError
         let error = HeaderError::FileSize { found: mapping.len() as u64, expected: length as u64 };
         return Err(OpenError::Header { name: shown, error });
     }
+    let mapping = align(mapping, wanted.wishes, pool).map_err(system_error(&shown, "mapping it"))?;
+    let refused = gather(&mapping, wanted.wishes, pool);
+    let refused = refused.map_err(|error| OpenError::Memory { name: shown.clone(), error })?;
     drop(folder);
     let backing = Posix { name, temporary: None, file: KeptFile::new(file, inode), trusted: wanted.owner };
-    Ok(Segment::found(mapping, &shown, &checked, backing))
+    Ok(Segment { refused, ..Segment::found(mapping, &shown, &checked, backing) })
 }
 
 /// A ring as found by its name, to have that name removed.

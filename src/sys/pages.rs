@@ -15,15 +15,22 @@ pub(crate) fn lock(mapping: &Mapping) -> Result<(), Errno> {
     unsafe { rustix::mm::mlock(mapping.base().as_ptr().cast(), mapping.len()) }
 }
 
-/// Maps every page, so that none is missing when it is touched.
+/// Maps every page, so that none is missing when it is touched. All of them must be there, or there to be had.
 pub(crate) fn populate(mapping: &Mapping) -> Result<(), Errno> {
-    // SAFETY: it changes nothing in the memory, which is ours.
-    match unsafe { rustix::mm::madvise(mapping.base().as_ptr().cast(), mapping.len(), Advice::LinuxPopulateWrite) } {
+    match try_populate(mapping) {
         // Before Linux 5.14.
-        Err(Errno::INVAL) => touch(mapping),
-        result => return result,
+        Err(Errno::INVAL) => {
+            touch(mapping);
+            Ok(())
+        }
+        result => result,
     }
-    Ok(())
+}
+
+/// Maps every page that can be had. Nothing bad happens to who asks for too much.
+pub(crate) fn try_populate(mapping: &Mapping) -> Result<(), Errno> {
+    // SAFETY: it changes nothing in the memory, which is ours.
+    unsafe { rustix::mm::madvise(mapping.base().as_ptr().cast(), mapping.len(), Advice::LinuxPopulateWrite) }
 }
 
 fn touch(mapping: &Mapping) {
@@ -54,6 +61,54 @@ pub(crate) fn bind(mapping: &Mapping, node: u32) -> Result<(), Errno> {
 pub(crate) fn nodes() -> String {
     let nodes = std::fs::read_to_string("/sys/devices/system/node/online");
     nodes.map_or_else(|_| "0".to_owned(), |nodes| nodes.trim().to_owned())
+}
+
+/// Says that huge pages are welcome. In vain, where there are none.
+pub(crate) fn advise_huge(mapping: &Mapping) {
+    // SAFETY: it changes nothing in the memory, which is ours.
+    let _ = unsafe { rustix::mm::madvise(mapping.base().as_ptr().cast(), mapping.len(), Advice::LinuxHugepage) };
+}
+
+/// Has pages put together to huge ones, as far as they are all there (Linux 6.1).
+pub(crate) fn collapse(mapping: &Mapping) -> Result<(), Errno> {
+    const MADV_COLLAPSE: i32 = 25;
+    // SAFETY: it changes nothing in the memory, which is ours.
+    let result = unsafe { libc::madvise(mapping.base().as_ptr().cast(), mapping.len(), MADV_COLLAPSE) };
+    if result == 0 { Ok(()) } else { Err(last_error()) }
+}
+
+/// The huge pages of one size that an administrator has set aside.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) total: u64,
+    /// That nobody has, or has been promised.
+    pub(crate) free: u64,
+    /// The file that says how many there are.
+    pub(crate) setting: String,
+}
+
+const POOLS: &str = "/sys/kernel/mm/hugepages";
+
+/// `None` where there are no pages of that size.
+pub(crate) fn pool(page_size: u64) -> Option<Pool> {
+    let folder = format!("{POOLS}/hugepages-{}kB", page_size / 1024);
+    let number = |file| read(&format!("{folder}/{file}")).trim().parse::<u64>().ok();
+    let default = read("/proc/meminfo").lines().any(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        words[..] == ["Hugepagesize:", &(page_size / 1024).to_string(), "kB"]
+    });
+    let setting = if default { "/proc/sys/vm/nr_hugepages".to_owned() } else { format!("{folder}/nr_hugepages") };
+    let promised = number("resv_hugepages").unwrap_or(0);
+    Some(Pool { total: number("nr_hugepages")?, free: number("free_hugepages")?.saturating_sub(promised), setting })
+}
+
+/// The sizes of huge pages that there are, for people.
+pub(crate) fn offered() -> String {
+    let folders = std::fs::read_dir(POOLS).into_iter().flatten().flatten();
+    let size = |name: String| Some(name.strip_prefix("hugepages-")?.to_owned());
+    let mut sizes: Vec<String> = folders.filter_map(|entry| size(entry.file_name().into_string().ok()?)).collect();
+    sizes.sort();
+    if sizes.is_empty() { "none".to_owned() } else { sizes.join(", ") }
 }
 
 fn last_error() -> Errno {

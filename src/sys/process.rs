@@ -19,12 +19,10 @@ pub(crate) struct Identity {
 impl Identity {
     pub(crate) fn of_this_process() -> Identity {
         let mut stat = [0; 1024];
-        let namespace = rustix::fs::stat("/proc/self/ns/pid");
         Identity {
             pid: pid(),
             start_time: start_time(read_proc("/proc/self/stat", &mut stat)).unwrap_or(0),
-            #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-            pid_namespace: namespace.map_or(0, |stat| stat.st_ino as u64),
+            pid_namespace: namespace("pid"),
         }
     }
 }
@@ -147,10 +145,18 @@ impl Life {
 /// Where a [`Life`] means something: our pid namespace, and our time namespace, in which start times count. `None` where
 /// that cannot be said, so that nothing can be said of others.
 pub(crate) fn namespaces() -> Option<u64> {
-    let inode = |path| rustix::fs::stat(path).map_or(0, |stat| stat.st_ino & u64::from(u32::MAX));
-    // Inode numbers of namespaces have 32 bits. There are time namespaces from Linux 5.6 on.
-    let (pid, time) = (inode("/proc/self/ns/pid"), inode("/proc/self/ns/time"));
+    // These numbers have 32 bits. There are time namespaces from Linux 5.6 on.
+    let (pid, time) = (namespace("pid"), namespace("time") & u64::from(u32::MAX));
     (pid != 0 && is_our_proc()).then_some(pid << 32 | time)
+}
+
+/// The inode number of one of our namespaces; 0 where `/proc` is not there.
+fn namespace(of: &str) -> u64 {
+    if cfg!(miri) {
+        return 0; // it does not know the call
+    }
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+    rustix::fs::stat(format!("/proc/self/ns/{of}")).map_or(0, |stat| stat.st_ino as u64)
 }
 
 /// Whether no process has this pid.
@@ -177,8 +183,7 @@ fn state(stat: &[u8]) -> Option<u8> {
 }
 
 fn is_of(stat: &[u8], process: &Identity) -> bool {
-    let namespace = rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino);
-    start_time(stat) == Some(process.start_time) && process.pid_namespace == namespace
+    start_time(stat) == Some(process.start_time) && process.pid_namespace == namespace("pid")
 }
 
 /// Nanoseconds since 1970.
@@ -199,6 +204,9 @@ fn start_time(stat: &[u8]) -> Option<u64> {
 
 /// The text of a small file of `/proc`, or nothing.
 fn read_proc<'b>(path: &str, buffer: &'b mut [u8]) -> &'b [u8] {
+    if cfg!(miri) {
+        return &[]; // it knows neither `/proc` nor the call that opens it
+    }
     let length = super::file::open(path, OFlags::RDONLY)
         .ok()
         .and_then(|file| super::file::read_start(file, buffer).ok())

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 pub const JOBS: [Job; 4] = [("push", push), ("pop", pop), ("hold", hold), ("attach", attach)];
 
-fn options() -> Options {
-    Options::new().capacity(100).processes(4)
+fn options<M: Memory>() -> Options {
+    M::wish(Options::new().capacity(100).processes(4))
 }
 
 /// A ring, and the address by which other processes find it.
@@ -40,7 +40,7 @@ macro_rules! of_either_kind {
 
 pub fn what_is_pushed_into_one_attachment_comes_out_of_another<K: Ends, M: Memory>() {
     let memory = M::new();
-    let (ring, address) = ring::<K, M>(&memory, &options());
+    let (ring, address) = ring::<K, M>(&memory, &options::<M>());
     assert_eq!((ring.capacity(), ring.len()), (100, 0));
     let same = Ring::<u64, K>::open(source_of(&address)).expect("it is there");
     assert_eq!(same.capacity(), 100);
@@ -66,18 +66,18 @@ pub fn a_name_is_made_once_found_and_removed<K: Ends, M: Memory>() {
         _ => false,
     };
     assert!(is_missing(Ring::<u64, K>::open(memory.source()).expect_err("nothing yet")));
-    let (ring, address) = ring::<K, M>(&memory, &options());
+    let (ring, address) = ring::<K, M>(&memory, &options::<M>());
     if !M::NAMED {
         assert!(Ring::<u64, K>::unlink(memory.source()).expect_err("no name").to_string().contains("no name"));
-        let other = Ring::<u64, K>::open_or_create(memory.source(), &options()).expect("another one");
+        let other = Ring::<u64, K>::open_or_create(memory.source(), &options::<M>()).expect("another one");
         assert!(K::try_push(&mut K::producer(&other).expect("free"), 1));
         assert_eq!((other.len(), ring.len()), (1, 0), "they are two");
         return;
     }
-    let again = Ring::<u64, K>::create(memory.source(), &options()).expect_err("it is there");
+    let again = Ring::<u64, K>::create(memory.source(), &options::<M>()).expect_err("it is there");
     assert!(matches!(&again, CreateError::AlreadyExists { .. }), "{again}");
     assert!(again.to_string().contains(&memory.source().to_string()), "{again}");
-    let same = Ring::<u64, K>::open_or_create(source_of(&address), &options()).expect("it is there");
+    let same = Ring::<u64, K>::open_or_create(source_of(&address), &options::<M>()).expect("it is there");
     assert!(K::try_push(&mut K::producer(&ring).expect("free"), 1));
     assert_eq!(same.len(), 1, "they are one");
     Ring::<u64, K>::unlink(memory.source()).expect("it is there");
@@ -91,7 +91,7 @@ pub fn a_name_is_made_once_found_and_removed<K: Ends, M: Memory>() {
 pub fn each_message_goes_once_from_one_process_to_another<K: Ends, M: Memory>() {
     const MESSAGES: u64 = 100_000;
     let memory = M::new();
-    let (ring, address) = ring::<K, M>(&memory, &options());
+    let (ring, address) = ring::<K, M>(&memory, &options::<M>());
     let mut producer = child::<K>("push", &address, &["0", &MESSAGES.to_string()]);
     let mut consumer = K::consumer(&ring).expect("free");
     for number in 0..MESSAGES {
@@ -103,7 +103,7 @@ pub fn each_message_goes_once_from_one_process_to_another<K: Ends, M: Memory>() 
 
 pub fn a_producer_that_is_killed_is_succeeded_and_nothing_is_lost<K: Ends, M: Memory>() {
     let memory = M::new();
-    let (ring, address) = ring::<K, M>(&memory, &options());
+    let (ring, address) = ring::<K, M>(&memory, &options::<M>());
     let mut consumer = K::consumer(&ring).expect("free");
     let mut expected = 0;
     for round in 0..8_u64 {
@@ -125,7 +125,7 @@ pub fn a_producer_that_is_killed_is_succeeded_and_nothing_is_lost<K: Ends, M: Me
 
 pub fn a_consumer_that_is_killed_is_succeeded_and_nothing_is_lost<K: Ends, M: Memory>() {
     let memory = M::new();
-    let (ring, address) = ring::<K, M>(&memory, &options());
+    let (ring, address) = ring::<K, M>(&memory, &options::<M>());
     let mut producer = K::producer(&ring).expect("free");
     let (mut pushed, mut expected) = (0, 0);
     for round in 0..8_u64 {
@@ -159,7 +159,7 @@ pub fn a_consumer_that_is_killed_is_succeeded_and_nothing_is_lost<K: Ends, M: Me
 
 pub fn another_type_or_capacity_is_refused_and_changes_nothing<K: Ends, M: Memory>() {
     let memory = M::new();
-    let (ring, address) = ring::<K, M>(&memory, &options());
+    let (ring, address) = ring::<K, M>(&memory, &options::<M>());
     assert!(K::try_push(&mut K::producer(&ring).expect("free"), 7));
     let header = |error| match error {
         OpenError::Header { error, .. } => error,
@@ -180,7 +180,7 @@ pub fn another_type_or_capacity_is_refused_and_changes_nothing<K: Ends, M: Memor
 
 pub fn the_last_one_out_leaves_nothing_whoever_was_killed<K: Ends, M: Memory>() {
     let memory = M::new();
-    let options = options().lifetime(Lifetime::LastDetach);
+    let options = options::<M>().lifetime(Lifetime::LastDetach);
     let (ring, address) = ring::<K, M>(&memory, &options);
     let mut killed = child::<K>("attach", &address, &[]);
     killed.expect("attached");
@@ -199,7 +199,7 @@ pub fn the_last_one_out_leaves_nothing_whoever_was_killed<K: Ends, M: Memory>() 
 
 pub fn the_records_of_the_dead_are_used_again<K: Ends, M: Memory>() {
     let memory = M::new();
-    let (_ring, address) = ring::<K, M>(&memory, &options().processes(2));
+    let (_ring, address) = ring::<K, M>(&memory, &options::<M>().processes(2));
     for _ in 0..12 {
         let mut other = child::<K>("attach", &address, &[]);
         other.expect("attached");
@@ -212,7 +212,7 @@ pub fn the_records_of_the_dead_are_used_again<K: Ends, M: Memory>() {
 
 pub fn a_stopped_process_is_alive<K: Ends, M: Memory>() {
     let memory = M::new();
-    let (ring, address) = ring::<K, M>(&memory, &options());
+    let (ring, address) = ring::<K, M>(&memory, &options::<M>());
     let mut holder = child::<K>("hold", &address, &[]);
     holder.expect("holding");
     holder.signal(Signal::STOP);
@@ -229,7 +229,7 @@ pub fn a_stopped_process_is_alive<K: Ends, M: Memory>() {
 
 pub fn a_forked_child_disturbs_nobody_and_keeps_nothing<K: Ends, M: Memory>() {
     let memory = M::new();
-    let options = options().lifetime(Lifetime::LastDetach);
+    let options = options::<M>().lifetime(Lifetime::LastDetach);
     let (ring, address) = ring::<K, M>(&memory, &options);
     let mut holder = child::<K>("hold", &address, &[]);
     holder.expect("holding");
@@ -331,21 +331,11 @@ fn attach(arguments: &[String]) {
     of_either_kind!(arguments, job);
 }
 
-/// Makes a test of each contract, for both kinds of ring in one kind of memory.
+/// Hands the names of all contracts to a macro.
 #[macro_export]
-macro_rules! contracts {
-    ($memory:ty: $($contract:ident)*) => {
-        mod spsc {
-            use super::*;
-            $(#[test] fn $contract() { $crate::memory::$contract::<ringway::Spsc, $memory>() })*
-        }
-        mod mpmc {
-            use super::*;
-            $(#[test] fn $contract() { $crate::memory::$contract::<ringway::Mpmc, $memory>() })*
-        }
-    };
-    ($memory:ty) => {
-        $crate::contracts! { $memory:
+macro_rules! with_contracts {
+    ($macro:ident! $($first:tt)*) => {
+        $macro! { $($first)*
             what_is_pushed_into_one_attachment_comes_out_of_another
             a_name_is_made_once_found_and_removed
             each_message_goes_once_from_one_process_to_another
@@ -357,5 +347,31 @@ macro_rules! contracts {
             a_stopped_process_is_alive
             a_forked_child_disturbs_nobody_and_keeps_nothing
         }
+    };
+}
+
+/// A test of each contract, for both kinds of ring in one kind of memory.
+#[macro_export]
+macro_rules! contract_tests {
+    ($memory:ident $($contract:ident)*) => {
+        mod spsc {
+            use super::*;
+            $(#[test] fn $contract() { $crate::memory::$contract::<ringway::Spsc, $memory>() })*
+        }
+        mod mpmc {
+            use super::*;
+            $(#[test] fn $contract() { $crate::memory::$contract::<ringway::Mpmc, $memory>() })*
+        }
+    };
+}
+
+/// All contracts, one after the other, for both kinds of ring in one kind of memory.
+#[macro_export]
+macro_rules! keep_contracts {
+    ($memory:ident $($contract:ident)*) => {
+        $(
+            $crate::memory::$contract::<ringway::Spsc, $memory>();
+            $crate::memory::$contract::<ringway::Mpmc, $memory>();
+        )*
     };
 }

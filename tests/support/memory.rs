@@ -1,7 +1,7 @@
 //! The kinds of memory that a ring can be in, as tests use them, and the two kinds of ring as one type parameter.
 
 use super::{Name, temporaries_of};
-use ringway::{ClaimError, Kind, Mpmc, Ring, Role, Source, Spsc, mpmc, spsc};
+use ringway::{ClaimError, HugePages, Kind, Mpmc, Options, Ring, Role, Source, Spsc, mpmc, spsc};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +14,11 @@ pub trait Memory: Sized {
     fn new() -> Self;
 
     fn source(&self) -> Source;
+
+    /// What is asked of the memory, beside what a test asks for.
+    fn wish(options: Options) -> Options {
+        options
+    }
 
     /// What another process is told, to find the ring that is there. It may have a descriptor.
     fn address(&self, _descriptor: Option<BorrowedFd<'_>>) -> String;
@@ -115,6 +120,94 @@ impl Memory for Memfd {
 
     fn left_behind(&self) -> Vec<String> {
         temporaries_of(std::process::id()).iter().map(|path| path.display().to_string()).collect()
+    }
+}
+
+/// The same, in huge pages.
+pub struct HugeMemfd;
+
+impl Memory for HugeMemfd {
+    const NAMED: bool = false;
+
+    fn new() -> HugeMemfd {
+        HugeMemfd
+    }
+
+    fn source(&self) -> Source {
+        Memfd.source()
+    }
+
+    fn wish(options: Options) -> Options {
+        options.huge_pages(HugePages::Require)
+    }
+
+    fn address(&self, descriptor: Option<BorrowedFd<'_>>) -> String {
+        Memfd.address(descriptor)
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        Memfd.left_behind()
+    }
+}
+
+/// A name in `/dev/shm`, of pages that were put together to huge ones.
+pub struct HugePosix(Posix);
+
+impl Memory for HugePosix {
+    const NAMED: bool = true;
+
+    fn new() -> HugePosix {
+        HugePosix(Posix::new())
+    }
+
+    fn source(&self) -> Source {
+        self.0.source()
+    }
+
+    fn wish(options: Options) -> Options {
+        options.huge_pages(HugePages::Require)
+    }
+
+    fn address(&self, descriptor: Option<BorrowedFd<'_>>) -> String {
+        self.0.address(descriptor)
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        self.0.left_behind()
+    }
+}
+
+/// A folder on a hugetlbfs that this thread, and the processes that it starts, see mounted there.
+pub const HUGE_FOLDER: &str = "/dev/shm/ringway-test-hugetlbfs";
+
+pub struct InHugeFolder;
+
+impl Memory for InHugeFolder {
+    const NAMED: bool = true;
+
+    fn new() -> InHugeFolder {
+        InHugeFolder
+    }
+
+    fn source(&self) -> Source {
+        Source::posix("ring").dir(HUGE_FOLDER)
+    }
+
+    fn address(&self, _: Option<BorrowedFd<'_>>) -> String {
+        format!("dir|{HUGE_FOLDER}|ring")
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(HUGE_FOLDER).expect("it is mounted");
+        entries.map(|entry| entry.expect("an entry").path().display().to_string()).collect()
+    }
+}
+
+impl Drop for InHugeFolder {
+    fn drop(&mut self) {
+        for file in self.left_behind() {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 
