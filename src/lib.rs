@@ -56,8 +56,8 @@ mod wait;
 
 pub use error::{
     ClaimError, Corrupted, CreateError, EvictError, FolderError, HeaderError, Invalid, InvalidName, MemoryError,
-    OpenError, PopError, PopSliceError, PushAllError, PushError, PushSliceError, ReserveError, Role, TryPopError,
-    TryPushError, UnlinkError,
+    OpenError, PopError, PopSliceError, PushAllError, PushError, PushSliceError, ReserveError, Role, SystemVError,
+    TryPopError, TryPushError, UnlinkError,
 };
 pub use layout::header::Lifetime;
 pub use message::Message;

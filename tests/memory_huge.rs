@@ -12,7 +12,7 @@ use ringway::{
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use support::memory::{HUGE_FOLDER, HugeMemfd, HugePosix, InHugeFolder, Memory};
+use support::memory::{HUGE_FOLDER, HugeMemfd, HugePosix, HugeSystemV, InHugeFolder, Memory, SystemV};
 use support::{Name, be_the_other_process, not_checked, wait_until};
 
 const MIB: u64 = 1 << 20;
@@ -85,10 +85,15 @@ fn is_of_pages_of(ring: &Ring<u64, Spsc>, size: u64, pages: u64) {
 }
 
 #[test]
-fn a_memfd_and_the_heap_are_made_of_pages_of_the_pool() {
+fn a_memfd_the_heap_and_a_system_v_segment_are_made_of_pages_of_the_pool() {
     let Some(pool) = Pool::of(2 * MIB, 4) else { return };
     let require = options().huge_pages(HugePages::Require);
-    for (source, kind) in [(Source::memfd("ringway-test"), MemoryKind::Memfd), (Source::heap(), MemoryKind::Heap)] {
+    let segment = SystemV::new();
+    for (source, kind) in [
+        (Source::memfd("ringway-test"), MemoryKind::Memfd),
+        (Source::heap(), MemoryKind::Heap),
+        (segment.source(), MemoryKind::SystemV),
+    ] {
         for options in [require.clone(), options().huge_pages(HugePages::Try), require.clone().prefault(true)] {
             let ring = spsc::Ring::<u64>::create(&source, &options).expect("there are four pages");
             assert_eq!(ring.memory().kind, kind);
@@ -96,6 +101,10 @@ fn a_memfd_and_the_heap_are_made_of_pages_of_the_pool() {
             if let Some(descriptor) = ring.as_fd() {
                 let again = Source::fd(descriptor).expect("a descriptor");
                 is_of_pages_of(&Ring::open(again).expect("sealed"), 2 * MIB, 2);
+            }
+            if kind == MemoryKind::SystemV {
+                is_of_pages_of(&Ring::open(&source).expect("it is there"), 2 * MIB, 2);
+                Ring::<u64, Spsc>::unlink(&source).expect("it is there");
             }
             drop(ring);
             wait_until("all pages are back", || pool.number("free_hugepages") == 4);
@@ -118,7 +127,8 @@ fn pages_of_one_gibibyte_work_as_well() {
 #[test]
 fn when_there_are_not_enough_an_error_says_how_many_and_what_to_set() {
     let Some(pool) = Pool::of(2 * MIB, 1) else { return };
-    for source in [Source::memfd("ringway-test"), Source::heap()] {
+    let segment = SystemV::new();
+    for source in [Source::memfd("ringway-test"), Source::heap(), segment.source()] {
         let require = options().huge_pages(HugePages::Require);
         let error = spsc::Ring::<u64>::create(&source, &require).expect_err("two are needed");
         let CreateError::Memory { error, .. } = error else { panic!("{error}") };
@@ -132,12 +142,14 @@ fn when_there_are_not_enough_an_error_says_how_many_and_what_to_set() {
         assert_eq!((memory.page_size, memory.in_huge_pages), (4096, 0));
         assert_eq!(memory.refused, [text]);
         works(&ring);
+        let _ = Ring::<u64, Spsc>::unlink(&source);
         drop(ring);
         wait_until("the page is back", || pool.number("free_hugepages") == 1);
 
         // What it says helps.
         fs::write(setting, set.to_string()).expect("root");
         drop(spsc::Ring::<u64>::create(&source, &require).expect("now there are two"));
+        let _ = Ring::<u64, Spsc>::unlink(&source);
         wait_until("all pages are back", || pool.number("free_hugepages") == 2);
         fs::write(setting, (set - 1).to_string()).expect("root");
     }
@@ -230,6 +242,7 @@ fn where_there_are_none_of_a_size_it_is_said() {
 fn every_contract_is_kept_in_huge_pages() {
     let Some(_pool) = Pool::of(2 * MIB, 4) else { return };
     with_contracts! { keep_contracts! HugeMemfd }
+    with_contracts! { keep_contracts! HugeSystemV }
     in_a_huge_folder(|| {
         with_contracts! { keep_contracts! InHugeFolder }
     });

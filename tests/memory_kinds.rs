@@ -23,6 +23,11 @@ mod memfd {
     crate::with_contracts! { contract_tests! Memfd }
 }
 
+mod system_v {
+    use crate::support::memory::SystemV;
+    crate::with_contracts! { contract_tests! SystemV }
+}
+
 #[test]
 #[ignore = "not a test: the other process of the tests in this file"]
 fn the_other_process() {

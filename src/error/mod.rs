@@ -5,6 +5,7 @@ mod memory;
 mod name;
 mod ring;
 mod segment;
+mod system_v;
 mod waiting;
 
 pub use header::HeaderError;
@@ -15,4 +16,5 @@ pub use ring::{
     TryPushError,
 };
 pub use segment::{CreateError, OpenError, UnlinkError};
+pub use system_v::SystemVError;
 pub use waiting::{PopError, PushAllError, PushError};

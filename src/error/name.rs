@@ -46,6 +46,17 @@ pub enum InvalidName {
         /// The source.
         found: String,
     },
+    /// The key 0 stands for a segment that nobody can find.
+    #[error("a System V segment with the key 0 (IPC_PRIVATE) cannot be found by others; expected any other key")]
+    PrivateKey,
+    /// No key can be made of that file.
+    #[error("no System V key can be made of {path}: {why}; expected a file that exists")]
+    NoKey {
+        /// The file.
+        path: String,
+        /// What the system said.
+        why: String,
+    },
     /// The folder has no absolute path.
     #[error("`{found}` is no folder: {why}; give its path")]
     Folder {

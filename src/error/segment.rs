@@ -3,6 +3,7 @@
 use super::header::HeaderError;
 use super::memory::MemoryError;
 use super::name::{FolderError, InvalidName};
+use super::system_v::SystemVError;
 use std::io;
 use thiserror::Error;
 
@@ -77,6 +78,14 @@ pub enum CreateError {
         name: String,
         /// What cannot be had.
         error: MemoryError,
+    },
+    /// The system does not make such a System V segment.
+    #[error("{name} was not created: {error}")]
+    SystemV {
+        /// The source.
+        name: String,
+        /// Which limit is in the way.
+        error: SystemVError,
     },
     /// The source stands for memory that exists.
     #[error("{name} is memory that exists; open it, or create a ring in a `Source::memfd`")]
@@ -156,6 +165,20 @@ pub enum OpenError {
         name: String,
         /// How else one gets at it.
         instead: &'static str,
+    },
+    /// The processes of a System V segment live in other namespaces than we: none could tell of the other whether it is
+    /// alive.
+    #[error(
+        "{name} is for processes of the namespaces {found:#018x} (pid and time), expected our own, {expected:#018x} \
+         (0: /proc does not show us); use memory that is a file"
+    )]
+    OtherNamespace {
+        /// The source.
+        name: String,
+        /// The inode numbers of the pid namespace and of the time namespace of its creator, 32 bits each.
+        found: u64,
+        /// Those of this process.
+        expected: u64,
     },
     /// A descriptor of memory that somebody may truncate under us, or that is not ours to write.
     #[error(

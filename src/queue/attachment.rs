@@ -94,7 +94,10 @@ impl Attachment {
             }
             match Attachment::create::<T>(kind, source, options) {
                 Err(CreateError::AlreadyExists { .. }) if start.elapsed() >= PATIENCE => {
-                    return Err(timeout(source, "the name kept appearing and disappearing"));
+                    return Err(timeout(
+                        source,
+                        "the name kept appearing and disappearing, or who is making the ring is stopped",
+                    ));
                 }
                 Err(CreateError::AlreadyExists { .. }) => {}
                 // What is missing may be what others have taken who are creating the same ring at this moment.

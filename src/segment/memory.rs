@@ -43,6 +43,8 @@ pub enum MemoryKind {
     Memfd,
     /// Memory of one process.
     Heap,
+    /// A System V segment.
+    SystemV,
 }
 
 impl fmt::Display for MemoryKind {
@@ -51,6 +53,7 @@ impl fmt::Display for MemoryKind {
             MemoryKind::Posix => "POSIX shared memory",
             MemoryKind::Memfd => "sealed memfd",
             MemoryKind::Heap => "heap",
+            MemoryKind::SystemV => "System V segment",
         })
     }
 }
@@ -76,6 +79,8 @@ pub struct Memory {
     pub numa_node: Option<u32>,
     /// The inode number of its file, if it has one.
     pub inode: Option<u64>,
+    /// The number of its System V segment, as `ipcs -m` shows it, if it is one.
+    pub shmid: Option<i32>,
     /// What was only tried, and not granted, with the reason.
     pub refused: Vec<String>,
 }
@@ -93,6 +98,7 @@ impl Memory {
             locked: figures.locked,
             numa_node: figures.node,
             inode: None,
+            shmid: None,
             refused: refused.to_vec(),
         }
     }

@@ -13,6 +13,7 @@ mod memory;
 mod name;
 mod posix;
 mod source;
+mod system_v;
 
 pub use huge::{HugePageSize, HugePages};
 pub(crate) use memory::Wishes;
@@ -21,7 +22,7 @@ pub use source::Source;
 
 use crate::error::{CreateError, OpenError, UnlinkError};
 use crate::layout::geometry::Geometry;
-use crate::layout::header::{Expected, Header, Identity, Lifetime};
+use crate::layout::header::{Expected, Header, Identity, Lifetime, MAGIC};
 use crate::layout::parts::Parts;
 use crate::sys::mapping::Mapping;
 use core::fmt;
@@ -154,6 +155,7 @@ impl Segment {
             Place::Posix { name, folder } => posix::create(name::Name::new(name, folder.clone())?, plan)?,
             Place::Memfd { label } => memfd::create(label, source, plan)?,
             Place::Heap => heap::create(source, plan)?,
+            Place::SystemV { key } => system_v::create(*key, source, plan)?,
             Place::Descriptor(_) | Place::ProcessDescriptor { .. } => {
                 return Err(CreateError::Exists { name: source.to_string() });
             }
@@ -181,6 +183,7 @@ impl Segment {
             }
             Place::Descriptor(descriptor) => memfd::open(descriptor.as_fd(), source, wanted)?,
             Place::ProcessDescriptor { pid, descriptor } => memfd::open_of(*pid, *descriptor, source, wanted)?,
+            Place::SystemV { key } => system_v::open(*key, source, wanted)?,
             Place::Invalid(error) => return Err(error.clone().into()),
         };
         let settled = memory::settle(&segment.mapping, wanted.wishes);
@@ -200,10 +203,10 @@ impl Segment {
             word.store(plan.identity.kind.first_word(cell), Ordering::Relaxed);
         }
         let header = Header::new(&plan.geometry, plan.identity, mapping.len() as u64);
-        for (index, word) in header_words(&mapping).iter().enumerate().rev() {
-            let (bytes, _) = header.as_bytes()[index * 8..].split_first_chunk().unwrap_or((&[0; 8], &[]));
-            // Release: the magic is the first word and stored last. Who finds it finds all the rest.
-            word.store(u64::from_ne_bytes(*bytes), Ordering::Release);
+        let bytes = header.as_bytes().chunks_exact(8);
+        // The magic is the first word: it is not there before the segment is published.
+        for (word, bytes) in words::<HEADER>(&mapping).iter().zip(bytes).skip(1) {
+            word.store(u64::from_ne_bytes(bytes.try_into().unwrap_or_default()), Ordering::Relaxed);
         }
         Segment { parts, lifetime: plan.identity.lifetime, mapping, backing: Box::new(backing), refused: Vec::new() }
     }
@@ -218,7 +221,12 @@ impl Segment {
 
     /// Gives the segment its name, in one step. From here on others find it, whole.
     pub(crate) fn publish(&mut self) -> Result<(), CreateError> {
-        self.backing.publish()
+        // Release: who finds the magic finds all the rest.
+        words::<1>(&self.mapping)[0].store(u64::from_ne_bytes(MAGIC), Ordering::Release);
+        self.backing.publish()?;
+        // Where it matters who makes a segment, we were in the gate.
+        self.parts.control().gate.holder.store(0, Ordering::SeqCst);
+        Ok(())
     }
 
     pub(crate) fn parts(&self) -> &Parts {
@@ -280,26 +288,39 @@ impl Segment {
 
 /// A segment that exists, to have its name removed.
 #[derive(Debug)]
-pub(crate) struct Found(posix::Named);
+pub(crate) enum Found {
+    Posix(posix::Named),
+    SystemV(system_v::Numbered),
+}
 
 impl Found {
     /// Looks whether it is a ring, of any kind, version and type.
     pub(crate) fn find(source: &Source) -> Result<Found, UnlinkError> {
         match source.place() {
-            Place::Posix { name, folder } => posix::Named::find(name::Name::new(name, folder.clone())?).map(Found),
+            Place::Posix { name, folder } => {
+                posix::Named::find(name::Name::new(name, folder.clone())?).map(Found::Posix)
+            }
+            Place::SystemV { key } => system_v::Numbered::find(*key, source).map(Found::SystemV),
             Place::Invalid(error) => Err(error.clone().into()),
             _ => Err(UnlinkError::NoName { name: source.to_string() }),
         }
     }
 
-    /// Opens its file once more, with a description of its own.
+    /// Opens its file once more, with a description of its own. What has none is removed by a number that nothing else
+    /// gets.
     pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
-        self.0.reopen()
+        match self {
+            Found::Posix(found) => found.reopen(),
+            Found::SystemV(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Removes the name, if it is still that of this ring.
     pub(crate) fn unlink(&self) -> Result<(), UnlinkError> {
-        self.0.unlink()
+        match self {
+            Found::Posix(found) => found.unlink(),
+            Found::SystemV(found) => found.unlink(),
+        }
     }
 }
 
@@ -327,16 +348,19 @@ fn header_of(mapping: &Mapping) -> Option<[u8; size_of::<Header>()]> {
         return None;
     }
     let mut bytes = [0; size_of::<Header>()];
-    for (word, bytes) in header_words(mapping).iter().zip(bytes.chunks_exact_mut(8)) {
+    for (word, bytes) in words::<HEADER>(mapping).iter().zip(bytes.chunks_exact_mut(8)) {
         // Acquire: who finds the magic, which is the first word, finds all the rest.
         bytes.copy_from_slice(&word.load(Ordering::Acquire).to_ne_bytes());
     }
     Some(bytes)
 }
 
-/// The first bytes of a segment, to be written or read while others may look at them.
-fn header_words(mapping: &Mapping) -> &[AtomicU64; size_of::<Header>() / 8] {
-    assert!(mapping.len() >= size_of::<Header>(), "a segment is at least as long as its header");
+/// How many words a header has.
+const HEADER: usize = size_of::<Header>() / 8;
+
+/// The first words of a segment, to be written or read while others may look at them.
+fn words<const N: usize>(mapping: &Mapping) -> &[AtomicU64; N] {
+    assert!(mapping.len() >= N * 8, "whoever asks has looked how long it is");
     // SAFETY: it is mapped for as long as the result is used, aligned to a page, readable and writable; atomics are fine
     // with any bits, and with others who write.
     unsafe { mapping.base().cast().as_ref() }

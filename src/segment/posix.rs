@@ -218,7 +218,7 @@ pub(super) fn open(name: Name, wanted: &Wanted<'_>) -> Result<Segment, OpenError
 
 /// A ring as found by its name, to have that name removed.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(crate) struct Named {
     name: Name,
     inode: Inode,
     /// Keeps the inode from being given to another file.

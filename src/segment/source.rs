@@ -3,7 +3,7 @@
 use super::folder::Folder;
 use super::name::Name;
 use crate::error::InvalidName;
-use crate::sys::socket;
+use crate::sys::{shm, socket};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
@@ -41,6 +41,8 @@ pub(crate) enum Place {
     ProcessDescriptor { pid: u32, descriptor: u32 },
     /// Memory of this process, to be made.
     Heap,
+    /// A number for memory that the kernel keeps.
+    SystemV { key: i32 },
     /// What nothing can be found by.
     Invalid(InvalidName),
 }
@@ -150,6 +152,43 @@ impl Source {
         Source(Place::Heap)
     }
 
+    /// A System V segment under a key, which any number but 0 can be. `ipcs -m` shows it, and `ipcrm -M` removes it. The
+    /// key is taken in the whole of the IPC namespace, and known to everybody there; whoever has no key may use
+    /// [`Source::ftok`].
+    ///
+    /// It has no file, and so no lock that the kernel drops: a process counts as alive while `/proc` shows it, also after
+    /// an exec. All processes must live in the same pid and time namespaces, with `/proc` mounted; whoever lives in others
+    /// is refused. Where there is a choice, use another kind of memory.
+    ///
+    /// ```
+    /// use ringway::{Options, Source, spsc};
+    ///
+    /// # let key = std::process::id() as i32 | 0x5200_0000;
+    /// let ring = spsc::Ring::<u64>::create(Source::system_v(key), &Options::new())?;
+    /// let same = spsc::Ring::<u64>::open(Source::system_v(key))?;
+    /// spsc::Ring::<u64>::unlink(Source::system_v(key))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn system_v(key: i32) -> Source {
+        match key {
+            0 => Source(Place::Invalid(InvalidName::PrivateKey)),
+            key => Source(Place::SystemV { key }),
+        }
+    }
+
+    /// A System V segment under the key that `ftok(3)` makes of a file that exists and a number: of some bits of the
+    /// file's inode and device. Another file may have the same.
+    pub fn ftok(path: impl AsRef<Path>, id: u8) -> Source {
+        let path = path.as_ref();
+        match shm::key_of(path, id) {
+            Ok(key) => Source::system_v(key),
+            Err(error) => {
+                let path = path.to_string_lossy().into_owned();
+                Source(Place::Invalid(InvalidName::NoKey { path, why: error.to_string() }))
+            }
+        }
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.0
     }
@@ -177,6 +216,7 @@ impl fmt::Display for Source {
             },
             Place::Memfd { label } => write!(f, "memfd:{label}"),
             Place::Heap => f.write_str("a ring on the heap"),
+            Place::SystemV { key } => write!(f, "System V segment {key:#010x}"),
             Place::Descriptor(_) => f.write_str("the ring of a descriptor"),
             Place::ProcessDescriptor { pid, descriptor } => write!(f, "/proc/{pid}/fd/{descriptor}"),
             Place::Invalid(error) => error.fmt(f),

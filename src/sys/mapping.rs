@@ -59,6 +59,12 @@ impl Mapping {
         Mapping::of_our_own(base, length)
     }
 
+    /// The `length` bytes that `map` maps, somewhere else than where anything is.
+    pub(crate) fn made(length: usize, map: impl FnOnce() -> io::Result<*mut c_void>) -> io::Result<Mapping> {
+        let _until_marked = fork::forbid();
+        Mapping::of_our_own(map()?, length)
+    }
+
     /// A page that cannot be accessed, and that keeps the description behind `file` open without a descriptor. To be
     /// called where [forks are forbidden](fork::forbid).
     pub(crate) fn anchor(file: impl AsFd) -> io::Result<Mapping> {

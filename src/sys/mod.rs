@@ -7,4 +7,5 @@ pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod pages;
 pub(crate) mod process;
+pub(crate) mod shm;
 pub(crate) mod socket;

@@ -160,7 +160,7 @@ fn namespace(of: &str) -> u64 {
 }
 
 /// Whether no process has this pid.
-fn is_free(pid: u32) -> bool {
+pub(crate) fn is_free(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().filter(|&pid| pid > 0).and_then(Pid::from_raw);
     // A word with an impossible pid is nobody's.
     pid.is_none_or(|pid| rustix::process::test_kill_process(pid) == Err(Errno::SRCH))

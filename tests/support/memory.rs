@@ -4,6 +4,7 @@ use super::{Name, temporaries_of};
 use ringway::{ClaimError, HugePages, Kind, Mpmc, Options, Ring, Role, Source, Spsc, mpmc, spsc};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A place for one ring, in one kind of memory. Whatever is there is removed when this is dropped.
@@ -33,6 +34,7 @@ pub fn source_of(address: &str) -> Source {
     match words[..] {
         ["posix", name] => Source::from(name),
         ["dir", folder, name] => Source::posix(name).dir(folder),
+        ["system v", key] => Source::system_v(key.parse().expect("a key")),
         ["fd", pid, descriptor] => Source::fd_of(pid.parse().expect("pid"), descriptor.parse().expect("descriptor")),
         _ => panic!("{address}"),
     }
@@ -123,6 +125,49 @@ impl Memory for Memfd {
     }
 }
 
+/// A key that nobody else uses. Whatever has it is removed when this is dropped.
+pub struct SystemV(pub i32);
+
+impl SystemV {
+    /// The number of the segment that has the key.
+    pub fn id(&self) -> Option<i32> {
+        // SAFETY: it takes numbers.
+        let id = unsafe { libc::shmget(self.0, 0, 0) };
+        (id >= 0).then_some(id)
+    }
+}
+
+impl Memory for SystemV {
+    const NAMED: bool = true;
+
+    fn new() -> SystemV {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        SystemV(0x5200_0000 | ((std::process::id() & 0xffff) << 8 | count & 0xff) as i32)
+    }
+
+    fn source(&self) -> Source {
+        Source::system_v(self.0)
+    }
+
+    fn address(&self, _: Option<BorrowedFd<'_>>) -> String {
+        format!("system v|{}", self.0)
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        self.id().map(|id| format!("segment {id}")).into_iter().collect()
+    }
+}
+
+impl Drop for SystemV {
+    fn drop(&mut self) {
+        if let Some(id) = self.id() {
+            // SAFETY: this command takes no argument.
+            unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
+        }
+    }
+}
+
 /// The same, in huge pages.
 pub struct HugeMemfd;
 
@@ -147,6 +192,33 @@ impl Memory for HugeMemfd {
 
     fn left_behind(&self) -> Vec<String> {
         Memfd.left_behind()
+    }
+}
+
+/// A System V segment, in huge pages.
+pub struct HugeSystemV(SystemV);
+
+impl Memory for HugeSystemV {
+    const NAMED: bool = true;
+
+    fn new() -> HugeSystemV {
+        HugeSystemV(SystemV::new())
+    }
+
+    fn source(&self) -> Source {
+        self.0.source()
+    }
+
+    fn wish(options: Options) -> Options {
+        options.huge_pages(HugePages::Require)
+    }
+
+    fn address(&self, descriptor: Option<BorrowedFd<'_>>) -> String {
+        self.0.address(descriptor)
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        self.0.left_behind()
     }
 }
 
