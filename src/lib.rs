@@ -55,8 +55,9 @@ mod sys;
 mod wait;
 
 pub use error::{
-    ClaimError, Corrupted, CreateError, EvictError, HeaderError, Invalid, InvalidName, OpenError, PopError,
-    PopSliceError, PushAllError, PushError, PushSliceError, ReserveError, Role, TryPopError, TryPushError, UnlinkError,
+    ClaimError, Corrupted, CreateError, EvictError, FolderError, HeaderError, Invalid, InvalidName, MemoryError,
+    OpenError, PopError, PopSliceError, PushAllError, PushError, PushSliceError, ReserveError, Role, SystemVError,
+    TryPopError, TryPushError, UnlinkError,
 };
 pub use layout::header::Lifetime;
 pub use message::Message;
@@ -64,6 +65,7 @@ pub use queue::{Case, Iter, Kind, MOST_CASES, Mpmc, Options, Ring, Spsc, TryIter
 #[cfg(feature = "async")]
 pub use queue::{Messages, Pushes};
 pub use recover::Recovered;
+pub use segment::{HugePageSize, HugePages, Memory, MemoryKind, MemoryLock, Source};
 /// What a message type derives its properties from. The derives need `#[zerocopy(crate = "ringway::zerocopy")]` when the
 /// using crate has no dependency on zerocopy of its own.
 pub use zerocopy;

@@ -7,11 +7,10 @@
 
 use crate::layout::cell::Owner;
 use crate::layout::control::Record;
-use crate::registry;
+use crate::registry::Register;
 use crate::ring::memory::{Memory, Orphanage};
 use crate::ring::mpmc::repair::{self, Held, Repaired};
 use crate::sync::Ordering;
-use std::os::fd::AsFd;
 
 /// What was cleared up after processes that died.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,33 +39,33 @@ impl Recovered {
 }
 
 /// Clears up after all who have died.
-pub(crate) fn recover<T, M: Memory<T> + Orphanage>(memory: &M, records: &[Record], file: impl AsFd) -> Recovered {
-    let dead: Vec<(usize, u64)> = registry::dead(records, &file).collect();
+pub(crate) fn recover<T, M: Memory<T> + Orphanage>(memory: &M, register: Register<'_>) -> Recovered {
+    let dead: Vec<(usize, u64)> = register.dead().collect();
     if dead.is_empty() {
         return Recovered::default();
     }
-    let mut recovered = sweep(memory, records, &file, |owner| dead.iter().any(|&(record, _)| record == owner));
+    let mut recovered = sweep(memory, register, |owner| dead.iter().any(|&(record, _)| record == owner));
     for (record, generation) in dead {
-        let first = registry::clear(records, record, generation);
-        recovered.deaths += count_death(records, record, first);
+        let first = register.clear(record, generation);
+        recovered.deaths += count_death(register.records, record, first);
     }
     recovered
 }
 
 /// Clears up after the dead process whose record is going to be ours.
-pub(crate) fn recover_record<T, M>(memory: &M, records: &[Record], file: impl AsFd, record: usize)
+pub(crate) fn recover_record<T, M>(memory: &M, register: Register<'_>, record: usize)
 where
     M: Memory<T> + Orphanage,
 {
-    sweep(memory, records, &file, |owner| owner == record);
-    count_death(records, record, true);
+    sweep(memory, register, |owner| owner == record);
+    count_death(register.records, record, true);
 }
 
 /// Repairs the one cell that `held` speaks of, when its owner is dead. Says whether it is.
-pub(crate) fn repair<T, M: Memory<T>>(memory: &M, records: &[Record], file: impl AsFd, held: Held) -> bool {
-    let is_dead = registry::is_dead(file, held.owner());
+pub(crate) fn repair<T, M: Memory<T>>(memory: &M, register: Register<'_>, held: Held) -> bool {
+    let is_dead = register.is_dead(held.owner());
     if is_dead {
-        count(records, held.owner(), repair::repair(memory, held));
+        count(register.records, held.owner(), repair::repair(memory, held));
     }
     is_dead
 }
@@ -82,14 +81,14 @@ pub(crate) fn total(records: &[Record]) -> Recovered {
 }
 
 /// Repairs what those hold who are `suspected`, and dead.
-fn sweep<T, M>(memory: &M, records: &[Record], file: impl AsFd, suspected: impl Fn(usize) -> bool) -> Recovered
+fn sweep<T, M>(memory: &M, register: Register<'_>, suspected: impl Fn(usize) -> bool) -> Recovered
 where
     M: Memory<T> + Orphanage,
 {
     let mut sum = Recovered::default();
-    let is_dead = |owner: Owner| suspected(owner.into()) && registry::is_dead(&file, owner.into());
+    let is_dead = |owner: Owner| suspected(owner.into()) && register.is_dead(owner.into());
     repair::sweep(memory, is_dead, |owner, repaired| {
-        count(records, owner.into(), repaired);
+        count(register.records, owner.into(), repaired);
         sum.add(0, repaired);
     });
     sum

@@ -1,171 +1,11 @@
-//! What can go wrong with a name and the segment behind it: creating, opening, unlinking.
+//! What can go wrong with a segment: creating, opening, unlinking.
 
+use super::header::HeaderError;
+use super::memory::MemoryError;
+use super::name::{FolderError, InvalidName};
+use super::system_v::SystemVError;
 use std::io;
 use thiserror::Error;
-
-/// A name that cannot name a ring. Nothing on disk was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum InvalidName {
-    /// The name has no characters.
-    #[error("the name of a ring is empty; expected 1 to 250 bytes, such as \"ticks\"")]
-    Empty,
-    /// The name does not fit into a file name.
-    #[error("the name of a ring is {found} bytes long; expected at most {expected}")]
-    TooLong {
-        /// Its length in bytes.
-        found: usize,
-        /// The most that a file name holds, in bytes.
-        expected: usize,
-    },
-    /// The name is not one component of a path, or could not be shown: it has a `/` or a control character, or it is `.`
-    /// or `..`.
-    #[error("{found:?} cannot name a ring; expected one path component: no `/`, no control character, not `.` or `..`")]
-    NotAComponent {
-        /// The name.
-        found: String,
-    },
-    /// The name is not UTF-8.
-    #[error("`{found}` cannot name a ring; expected UTF-8, the bytes that are not are shown as \u{fffd}")]
-    NotUtf8 {
-        /// The name, with what is not UTF-8 replaced.
-        found: String,
-    },
-    /// The name is kept for rings that are being made.
-    #[error("`{found}` cannot name a ring; names that begin with `{prefix}` are kept for rings that are being made")]
-    Reserved {
-        /// The name.
-        found: String,
-        /// The beginning that is not allowed.
-        prefix: &'static str,
-    },
-}
-
-/// A field of a segment's header that is not what this process can work with.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum HeaderError {
-    /// Too short to hold a header: not a ring.
-    #[error("it is {found} bytes long, expected at least the {expected} bytes of a header: not a ring of ringway")]
-    TooShort {
-        /// The size of the file in bytes.
-        found: u64,
-        /// The size of a header in bytes.
-        expected: u64,
-    },
-    /// The first bytes are not those of a ring.
-    #[error("it begins with {found:02x?}, expected {expected:02x?}: not a ring of ringway")]
-    Magic {
-        /// The first eight bytes.
-        found: [u8; 8],
-        /// The first eight bytes of every ring.
-        expected: [u8; 8],
-    },
-    /// Made on a machine of the other byte order.
-    #[error("its byte order mark is {found:#010x}, expected {expected:#010x}: it was made on another kind of machine")]
-    ByteOrder {
-        /// The mark as this machine reads it.
-        found: u32,
-        /// The mark that this machine writes.
-        expected: u32,
-    },
-    /// Made by another version of ringway.
-    #[error("its layout version is {found}, expected {expected}: update the older of the two programs")]
-    Version {
-        /// The version of the layout of the segment.
-        found: u32,
-        /// The version that this build reads and writes.
-        expected: u32,
-    },
-    /// The header is not what its creator wrote.
-    #[error("the checksum of its header is {found:#018x}, expected {expected:#018x}: it was overwritten; remove it")]
-    Checksum {
-        /// The sum in the header.
-        found: u64,
-        /// The sum of the header's bytes.
-        expected: u64,
-    },
-    /// Another kind of ring, or another kind of segment.
-    #[error("its kind is {found}, expected {expected}: open it as the kind of ring it is")]
-    Kind {
-        /// The number of the kind in the segment: 1 is `spsc`.
-        found: u32,
-        /// The number of the kind that was asked for.
-        expected: u32,
-    },
-    /// Messages of another size.
-    #[error(
-        "its messages are `{found_type}` of {found} bytes, expected `{expected_type}` of {expected} bytes: \
-         both programs must be built with the same message type"
-    )]
-    ItemSize {
-        /// Bytes per message in the segment.
-        found: u64,
-        /// Bytes per message of the type that was asked for.
-        expected: u64,
-        /// The name of the type that the creator used.
-        found_type: String,
-        /// The name of the type that was asked for.
-        expected_type: String,
-    },
-    /// Messages of another alignment.
-    #[error("its messages are aligned to {found} bytes, expected {expected}: build both programs with the same type")]
-    ItemAlign {
-        /// Alignment in the segment, in bytes.
-        found: u64,
-        /// Alignment of the type that was asked for, in bytes.
-        expected: u64,
-    },
-    /// Messages of another type of the same size.
-    #[error(
-        "its schema is {found:#018x} (`{found_type}`), expected {expected:#018x} (`{expected_type}`): \
-         use the same message type, or give both programs the same `Options::schema`"
-    )]
-    Schema {
-        /// The tag in the segment.
-        found: u64,
-        /// The tag of the type, or of `Options::schema`.
-        expected: u64,
-        /// The name of the type that the creator used.
-        found_type: String,
-        /// The name of the type that was asked for.
-        expected_type: String,
-    },
-    /// Not the capacity that the options ask for.
-    #[error("its capacity is {found} messages, expected {expected}: ask for that, or leave the capacity open")]
-    Capacity {
-        /// Messages that the ring holds.
-        found: u64,
-        /// Messages that were asked for.
-        expected: u64,
-    },
-    /// A number of the layout that does not follow from the others.
-    #[error("its {field} is {found}, expected {expected}: the header contradicts itself; remove it")]
-    Geometry {
-        /// Which number.
-        field: &'static str,
-        /// What the header says.
-        found: u64,
-        /// What follows from message size, alignment, capacity and number of processes.
-        expected: u64,
-    },
-    /// The file is not as long as the header says.
-    #[error("its file is {found} bytes long, expected {expected}: it was truncated or extended; remove it")]
-    FileSize {
-        /// The true size of the file in bytes.
-        found: u64,
-        /// The size that the header states, in bytes.
-        expected: u64,
-    },
-    /// The file has holes: not all of its memory is reserved.
-    #[error("only {found} of its {expected} bytes have memory behind them: it is a sparse copy; remove it")]
-    Sparse {
-        /// Bytes that the file system has set aside.
-        found: u64,
-        /// The size of the segment in bytes.
-        expected: u64,
-    },
-}
 
 /// Why a ring was not created. Nothing was left on disk.
 #[derive(Debug, Error)]
@@ -212,8 +52,8 @@ pub enum CreateError {
         needed: u64,
         /// Free bytes in the file system.
         available: u64,
-        /// The folder that is full.
-        place: &'static str,
+        /// What is full.
+        place: String,
     },
     /// We may not create a file there.
     #[error("ring `{name}` was not created: no permission to write to {place}; run as a user who may")]
@@ -221,7 +61,37 @@ pub enum CreateError {
         /// The name of the ring.
         name: String,
         /// The folder that refused.
-        place: &'static str,
+        place: String,
+    },
+    /// The folder cannot be trusted, or is not there.
+    #[error("ring `{name}` was not created: {error}")]
+    Folder {
+        /// The name of the ring.
+        name: String,
+        /// What is wrong with the folder.
+        error: FolderError,
+    },
+    /// The memory cannot be what the options ask for.
+    #[error("ring `{name}` was not created: {error}")]
+    Memory {
+        /// The name of the ring.
+        name: String,
+        /// What cannot be had.
+        error: MemoryError,
+    },
+    /// The system does not make such a System V segment.
+    #[error("{name} was not created: {error}")]
+    SystemV {
+        /// The source.
+        name: String,
+        /// Which limit is in the way.
+        error: SystemVError,
+    },
+    /// The source stands for memory that exists.
+    #[error("{name} is memory that exists; open it, or create a ring in a `Source::memfd`")]
+    Exists {
+        /// The source.
+        name: String,
     },
     /// The system refused for another reason.
     #[error("ring `{name}` was not created: {doing} failed: {source}")]
@@ -271,6 +141,57 @@ pub enum OpenError {
     Permission {
         /// The name of the ring.
         name: String,
+    },
+    /// The folder cannot be trusted, or is not there.
+    #[error("ring `{name}` was not opened: {error}")]
+    Folder {
+        /// The name of the ring.
+        name: String,
+        /// What is wrong with the folder.
+        error: FolderError,
+    },
+    /// The memory cannot be what the options ask for.
+    #[error("ring `{name}` was not opened: {error}")]
+    Memory {
+        /// The name of the ring.
+        name: String,
+        /// What cannot be had.
+        error: MemoryError,
+    },
+    /// The memory has no name by which it could be found.
+    #[error("{name} has no name by which it could be found; {instead}")]
+    NoName {
+        /// The source.
+        name: String,
+        /// How else one gets at it.
+        instead: &'static str,
+    },
+    /// The processes of a System V segment live in other namespaces than we: none could tell of the other whether it is
+    /// alive.
+    #[error(
+        "{name} is for processes of the namespaces {found:#018x} (pid and time), expected our own, {expected:#018x} \
+         (0: /proc does not show us); use memory that is a file"
+    )]
+    OtherNamespace {
+        /// The source.
+        name: String,
+        /// The inode numbers of the pid namespace and of the time namespace of its creator, 32 bits each.
+        found: u64,
+        /// Those of this process.
+        expected: u64,
+    },
+    /// A descriptor of memory that somebody may truncate under us, or that is not ours to write.
+    #[error(
+        "{name} has the seals {found:#x}, expected {expected:#x}, against shrinking, growing and other seals: \
+         a peer could truncate it under us; have it made as a `Source::memfd`"
+    )]
+    Seals {
+        /// The source.
+        name: String,
+        /// The seals, as in `fcntl(2)`; 0 where there are none.
+        found: u32,
+        /// The seals of a ring.
+        expected: u32,
     },
     /// It is not a ring, or not one that this process can use.
     #[error("`{name}` cannot be opened: {error}")]
@@ -331,6 +252,20 @@ pub enum UnlinkError {
     #[error("`{name}` is not a ring of ringway and was not removed; if it is yours, remove it by hand")]
     NotARing {
         /// The name of the ring.
+        name: String,
+    },
+    /// The folder cannot be trusted, or is not there.
+    #[error("ring `{name}` was not removed: {error}")]
+    Folder {
+        /// The name of the ring.
+        name: String,
+        /// What is wrong with the folder.
+        error: FolderError,
+    },
+    /// The memory has no name that could be removed.
+    #[error("{name} has no name that could be removed: its memory is freed when the last process lets go of it")]
+    NoName {
+        /// The source.
         name: String,
     },
     /// We may not remove it.

@@ -25,6 +25,17 @@ pub(crate) struct Control {
     pub(crate) room: CachePadded<AtomicU32>,
     /// Likewise, who sleeps until a producer or a consumer comes.
     pub(crate) ends: CachePadded<AtomicU32>,
+    /// Of memory without a file: what else the kernel keeps.
+    pub(crate) gate: CachePadded<Gate>,
+}
+
+/// Who is in the gate, and where that means something. Whoever makes the segment is in it meanwhile.
+#[repr(C)]
+pub(crate) struct Gate {
+    /// A process, as its word says; 0: nobody.
+    pub(crate) holder: AtomicU64,
+    /// The namespaces of all who may attach.
+    pub(crate) namespaces: AtomicU64,
 }
 
 /// A cell that is in somebody's way, by its word, and since when, in nanoseconds since 1970.
@@ -51,7 +62,7 @@ pub(crate) struct Roles {
     pub(crate) consumer: AtomicU64,
 }
 
-/// One attached process. Who is alive is decided by a lock byte in the kernel, by `generation`, and, when a name is to be
+/// One attached process. Who is alive is decided by a lock byte in the kernel, or `alive`, by `generation`, and, when a name is to be
 /// removed or somebody died, by `attached`; everything else is for people to read.
 #[repr(C)]
 pub(crate) struct RecordWords {
@@ -75,6 +86,10 @@ pub(crate) struct RecordWords {
     pub(crate) deaths: AtomicU64,
     pub(crate) skipped: AtomicU64,
     pub(crate) orphaned: AtomicU64,
+    /// Of memory without a file, instead of two lock bytes: the process that uses the record, and the one that is
+    /// attached with it. 0: nobody.
+    pub(crate) claimed: AtomicU64,
+    pub(crate) alive: AtomicU64,
 }
 
 pub(crate) type Record = CachePadded<RecordWords>;
@@ -150,8 +165,8 @@ const _: () = {
     assert!(offset_of!(Control, head) == 0 && offset_of!(Control, tail) == 128 && offset_of!(Control, roles) == 256);
     assert!(offset_of!(Control, orphans) == 384 && offset_of!(Control, obstacle) == 512);
     assert!(offset_of!(Control, messages) == 640 && offset_of!(Control, room) == 768);
-    assert!(offset_of!(Control, ends) == 896);
-    assert!(size_of::<CachePadded<AtomicU32>>() == 128 && size_of::<Control>() == 1024);
+    assert!(offset_of!(Control, ends) == 896 && offset_of!(Control, gate) == 1024);
+    assert!(size_of::<CachePadded<AtomicU32>>() == 128 && size_of::<Control>() == 1152);
     assert!(size_of::<Record>() == 128);
 };
 

@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of everything in `layout`. There is no compatibility between versions: a ring holds messages in flight, not
 /// archives, and is created anew.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 pub(crate) const MAGIC: [u8; 8] = *b"RINGWAY\0";
 const BYTE_ORDER: u32 = 0x0102_0304;
 const TYPE_NAME: usize = 64;
@@ -78,7 +78,9 @@ pub(crate) struct Header {
     /// When it was created, in nanoseconds since 1970. For people.
     created_at: u64,
     type_name: [u8; TYPE_NAME],
-    reserved: [u8; 288],
+    /// Bytes of the memory: those of the segment, in whole pages where they are huge.
+    memory_size: u64,
+    reserved: [u8; 280],
     checksum: u64,
 }
 
@@ -141,7 +143,7 @@ pub(crate) struct Expected {
 }
 
 impl Header {
-    pub(crate) fn new(geometry: &Geometry, identity: &Identity) -> Header {
+    pub(crate) fn new(geometry: &Geometry, identity: &Identity, memory_size: u64) -> Header {
         let mut header = Header {
             magic: MAGIC,
             byte_order: BYTE_ORDER,
@@ -164,7 +166,8 @@ impl Header {
             boot_id: identity.boot_id,
             created_at: identity.created_at,
             type_name: identity.schema.type_name,
-            reserved: [0; 288],
+            memory_size,
+            reserved: [0; 280],
             checksum: 0,
         };
         header.checksum = header.sum();
@@ -183,8 +186,8 @@ impl Header {
         bytes.starts_with(&MAGIC)
     }
 
-    /// The header in `bytes` and the geometry that it describes, when it is what `expected` asks for and the file is
-    /// `file_size` bytes long.
+    /// The header in `bytes` and the geometry that it describes, when it is what `expected` asks for and the memory
+    /// is `file_size` bytes long.
     ///
     /// Nothing is believed: all that follows from something else is computed again and compared, so that a geometry
     /// which comes out of here is as good as one of our own making.
@@ -194,8 +197,8 @@ impl Header {
         };
         header.check_identity(expected)?;
         let geometry = header.check_geometry(expected)?;
-        if file_size != header.total_size {
-            return Err(HeaderError::FileSize { found: file_size, expected: header.total_size });
+        if file_size != header.memory_size {
+            return Err(HeaderError::FileSize { found: file_size, expected: header.memory_size });
         }
         Ok((header, geometry))
     }
@@ -269,6 +272,10 @@ impl Header {
             if found != expected as u64 {
                 return Err(HeaderError::Geometry { field, found, expected: expected as u64 });
             }
+        }
+        if self.memory_size < self.total_size {
+            let (found, expected) = (self.memory_size, self.total_size);
+            return Err(HeaderError::Geometry { field: "size of the memory", found, expected });
         }
         Ok(geometry)
     }

@@ -8,17 +8,16 @@ use crate::layout::geometry::{Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
 use crate::layout::parts::Parts;
 use crate::recover;
-use crate::registry::{self, Gate, Registration};
+use crate::registry::{Gate, Register, Registration, Witness};
 use crate::ring::memory::{Mapped, Single};
-use crate::segment::name::Name;
-use crate::segment::posix::{self, Segment};
+use crate::segment::{Found, Memory, Plan, Segment, Source, Wanted};
 use crate::sys::fork::{self, Incarnation};
 use crate::sys::futex;
 use crate::sys::lock::Lock;
 use crate::sys::process;
 use crate::wait::Event;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long we wait for what takes others microseconds, unless they are stopped: a name that is being replaced, a
@@ -43,16 +42,17 @@ pub(super) struct Attachment {
 }
 
 impl Attachment {
-    pub(super) fn create<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, CreateError> {
+    pub(super) fn create<T>(kind: Kind, source: &Source, options: &Options) -> Result<Attachment, CreateError> {
         let shape = kind.shape::<T>();
+        let name = || source.to_string();
         let found = options.processes;
         if found == 0 || found > MAX_PROCESSES {
-            return Err(CreateError::Processes { name: name.into(), found, expected: MAX_PROCESSES });
+            return Err(CreateError::Processes { name: name(), found, expected: MAX_PROCESSES });
         }
         let capacity = options.capacity.unwrap_or(Options::DEFAULT_CAPACITY);
         let Some(geometry) = Geometry::new(shape, capacity, options.processes) else {
             let expected = Geometry::max_capacity(shape, options.processes);
-            return Err(CreateError::Capacity { name: name.into(), found: capacity, expected });
+            return Err(CreateError::Capacity { name: name(), found: capacity, expected });
         };
         let identity = Identity {
             kind,
@@ -61,20 +61,21 @@ impl Attachment {
             boot_id: process::boot_id(),
             created_at: process::now(),
         };
-        let mut segment = Segment::create(name.clone(), geometry, &identity, options.mode)?;
+        let plan = Plan { geometry, identity: &identity, wishes: &options.memory };
+        let mut segment = Segment::create(source, &plan)?;
         // Attached before others can find it, so that a segment without a living process is one that nobody makes.
         let registration =
-            Registration::new(segment.parts().records(), || segment.reopen(), |_, _| {}, &fork::forbid())
+            Registration::new(segment.parts().records(), || reopen(&segment), |_, _| {}, &fork::forbid())
                 .and_then(|registration| registration.ok_or_else(|| io::Error::other("all process records are in use")))
-                .map_err(|source| CreateError::System { name: name.into(), doing: "attaching to it", source })?;
+                .map_err(|source| CreateError::System { name: name(), doing: "attaching to it", source })?;
         segment.publish()?;
         Ok(Attachment::of(segment, registration, options))
     }
 
-    pub(super) fn open<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, OpenError> {
+    pub(super) fn open<T>(kind: Kind, source: &Source, options: &Options) -> Result<Attachment, OpenError> {
         let start = Instant::now();
         loop {
-            match Attachment::try_open::<T>(kind, name, options) {
+            match Attachment::try_open::<T>(kind, source, options) {
                 Err(OpenError::NotFound { .. }) if start.elapsed() < options.timeout => {
                     std::thread::sleep(Duration::from_micros(200));
                 }
@@ -84,16 +85,19 @@ impl Attachment {
     }
 
     /// Opens the ring, or creates it, whichever is possible.
-    pub(super) fn open_or_create<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, OpenError> {
+    pub(super) fn open_or_create<T>(kind: Kind, source: &Source, options: &Options) -> Result<Attachment, OpenError> {
         let start = Instant::now();
         loop {
-            match Attachment::try_open::<T>(kind, name, options) {
-                Err(OpenError::NotFound { .. }) => {}
+            match Attachment::try_open::<T>(kind, source, options) {
+                Err(OpenError::NotFound { .. } | OpenError::NoName { .. }) => {}
                 result => return result,
             }
-            match Attachment::create::<T>(kind, name, options) {
+            match Attachment::create::<T>(kind, source, options) {
                 Err(CreateError::AlreadyExists { .. }) if start.elapsed() >= PATIENCE => {
-                    return Err(timeout(name, "the name kept appearing and disappearing"));
+                    return Err(timeout(
+                        source,
+                        "the name kept appearing and disappearing, or who is making the ring is stopped",
+                    ));
                 }
                 Err(CreateError::AlreadyExists { .. }) => {}
                 // What is missing may be what others have taken who are creating the same ring at this moment.
@@ -105,37 +109,37 @@ impl Attachment {
         }
     }
 
-    fn try_open<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, OpenError> {
-        let expected = Expected {
+    fn try_open<T>(kind: Kind, source: &Source, options: &Options) -> Result<Attachment, OpenError> {
+        let ring = Expected {
             kind,
             shape: kind.shape::<T>(),
             schema: Schema::of::<T>(options.schema),
             capacity: options.capacity,
         };
-        let owner = options.owner.unwrap_or_else(|| rustix::process::geteuid().as_raw());
-        let segment = Segment::open(name.clone(), &expected, owner)?;
+        let segment = Segment::open(source, &Wanted { ring, wishes: &options.memory, owner: options.owner })?;
         // While we have it, nobody leaves as the last.
-        let gate = Gate::pass(|| segment.reopen(), Lock::Shared, PATIENCE);
-        let Some(gate) = gate.map_err(system_error(name, "opening it once more, and locking it"))? else {
-            return Err(timeout(name, "a process that is leaving it holds its gate, and may be stopped"));
+        let gate = Gate::pass(|| reopen(&segment), Lock::Shared, PATIENCE);
+        let Some(gate) = gate.map_err(system_error(source, "opening it once more, and locking it"))? else {
+            return Err(timeout(source, "a process that is leaving it holds its gate, and may be stopped"));
         };
         // Has somebody left as the last one before?
         if !segment.is_current() {
-            return Err(OpenError::NotFound { name: name.into() });
+            return Err(OpenError::NotFound { name: source.to_string() });
         }
         let records = segment.parts().records();
-        let clear_up = |record, file: BorrowedFd<'_>| match kind {
+        let clear_up = |record, register: Register<'_>| match kind {
             Kind::Spsc => {}
             Kind::Mpmc => {
                 let memory = Mapped::<T, Single>::new(segment.parts().clone());
-                recover::recover_record::<T, _>(&memory, records, file, record);
+                recover::recover_record::<T, _>(&memory, register, record);
             }
         };
-        let registration = Registration::new(records, || segment.reopen(), clear_up, gate.no_forks())
-            .map_err(system_error(name, "attaching to it"))?;
+        let registration = Registration::new(records, || reopen(&segment), clear_up, gate.no_forks())
+            .map_err(system_error(source, "attaching to it"))?;
+        drop(gate);
         let Some(registration) = registration else {
             let limit = segment.parts().geometry().processes;
-            return Err(OpenError::TooManyProcesses { name: name.into(), limit });
+            return Err(OpenError::TooManyProcesses { name: source.to_string(), limit });
         };
         let attachment = Attachment::of(segment, registration, options);
         // Our record may have been of somebody who died: what it held is there for others.
@@ -183,15 +187,49 @@ impl Attachment {
         Incarnation::current() != self.process
     }
 
-    /// Lends the segment's file, as something to ask the kernel about.
-    pub(super) fn with_file<R>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
-        self.segment.with_file(ask)
+    pub(super) fn memory(&self) -> Memory {
+        self.segment.memory()
+    }
+
+    /// A descriptor by which another process can attach, if that is how it is done.
+    pub(super) fn to_be_sent(&self) -> Option<BorrowedFd<'_>> {
+        self.segment.to_be_sent()
+    }
+
+    /// Has `ask` ask who is alive; `None` when that cannot be asked.
+    pub(super) fn ask<R>(&self, ask: impl FnOnce(Register<'_>) -> R) -> Option<R> {
+        let records = self.parts().records();
+        match without_file(&self.segment) {
+            None => self.segment.with_file(|file| ask(Register { records, witness: Witness::File(file) })),
+            Some(witness) => Some(ask(Register { records, witness })),
+        }
     }
 
     /// Whether the process of that record and generation is alive. Doubt is a yes.
     pub(super) fn is_alive(&self, record: usize, generation: u32) -> bool {
-        let records = self.parts().records();
-        self.segment.with_file(|file| registry::is_alive(records, file, record, generation)).unwrap_or(true)
+        self.ask(|register| register.is_alive(record, generation)).unwrap_or(true)
+    }
+
+    /// Whether nobody who is alive uses that record. Doubt is a no.
+    pub(super) fn is_dead(&self, record: usize) -> bool {
+        self.ask(|register| register.is_dead(record)).unwrap_or(false)
+    }
+}
+
+/// Opens what testifies to who is alive, with a description of its own.
+fn reopen(segment: &Segment) -> io::Result<Witness<'_, OwnedFd>> {
+    match without_file(segment) {
+        None => segment.reopen().map(Witness::File),
+        Some(witness) => Ok(witness),
+    }
+}
+
+/// What testifies to who is alive where there is no file.
+fn without_file<F>(segment: &Segment) -> Option<Witness<'_, F>> {
+    match segment.is_private() {
+        true => Some(Witness::Alone),
+        false if segment.has_file() => None,
+        false => Some(Witness::Words(&segment.parts().control().gate.holder)),
     }
 }
 
@@ -201,7 +239,7 @@ impl Drop for Attachment {
             return; // its memory is our parent's, and so are its locks
         }
         let Attachment { registration, segment, .. } = self;
-        if segment.lifetime() == Lifetime::LastDetach {
+        if segment.has_name() && segment.lifetime() == Lifetime::LastDetach {
             leave_through_the_gate(segment, registration);
         }
         if let Some(registration) = registration {
@@ -215,10 +253,12 @@ impl Drop for Attachment {
 fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registration>) {
     // When somebody is stopped while attaching or leaving, the name stays for the next one to remove. When the file
     // cannot be opened by its name, that is not ours to remove.
-    let gate = Gate::pass(|| segment.reopen(), Lock::Exclusive, PATIENCE).unwrap_or(None);
+    let gate = Gate::pass(|| reopen(segment), Lock::Exclusive, PATIENCE).unwrap_or(None);
     let records = segment.parts().records();
     if let Some(registration) = registration.take() {
-        if gate.as_ref().is_some_and(|gate| !registration.is_anybody_else_alive(records, gate.file())) {
+        let is_last =
+            |gate: &Gate<'_>| !registration.is_anybody_else_alive(Register { records, witness: gate.witness() });
+        if gate.as_ref().is_some_and(is_last) {
             segment.unlink();
         }
         registration.leave(records);
@@ -226,16 +266,16 @@ fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registrat
 }
 
 /// Removes the name of a ring of any type. What is no ring is left alone.
-pub(super) fn unlink(name: &Name) -> Result<(), UnlinkError> {
-    let found = posix::Named::find(name)?;
+pub(super) fn unlink(source: &Source) -> Result<(), UnlinkError> {
+    let found = Found::find(source)?;
     // Whoever takes a name away holds the gate of what it names, so that nobody takes it from a newer ring. Without
     // permission to write, or past somebody who is stopped in there, we go without.
-    let _gate = Gate::pass(|| found.reopen(), Lock::Exclusive, PATIENCE).unwrap_or(None);
+    let _gate = Gate::pass(|| found.reopen().map(Witness::File), Lock::Exclusive, PATIENCE).unwrap_or(None);
     found.unlink()
 }
 
-fn system_error(name: &Name, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {
-    let name = String::from(name);
+fn system_error(source: &Source, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {
+    let name = source.to_string();
     move |source| match source.kind() {
         // The name went to another file, or to none, while we were attaching.
         io::ErrorKind::NotFound => OpenError::NotFound { name },
@@ -243,6 +283,6 @@ fn system_error(name: &Name, doing: &'static str) -> impl FnOnce(io::Error) -> O
     }
 }
 
-fn timeout(name: &Name, why: &'static str) -> OpenError {
-    OpenError::Timeout { name: name.into(), waited_ms: PATIENCE.as_millis() as u64, why }
+fn timeout(source: &Source, why: &'static str) -> OpenError {
+    OpenError::Timeout { name: source.to_string(), waited_ms: PATIENCE.as_millis() as u64, why }
 }

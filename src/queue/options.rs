@@ -2,6 +2,7 @@
 
 use super::waiting::Wait;
 use crate::layout::header::Lifetime;
+use crate::segment::{HugePageSize, HugePages, MemoryLock, Wishes};
 use std::time::Duration;
 
 /// How a ring is created, and what is expected of one that is opened.
@@ -20,12 +21,12 @@ use std::time::Duration;
 pub struct Options {
     pub(super) capacity: Option<usize>,
     pub(super) processes: usize,
-    pub(super) mode: u32,
     pub(super) lifetime: Lifetime,
     pub(super) schema: Option<u64>,
     pub(super) owner: Option<u32>,
     pub(super) timeout: Duration,
     pub(super) wait: Wait,
+    pub(super) memory: Wishes,
 }
 
 impl Options {
@@ -37,12 +38,20 @@ impl Options {
         Options {
             capacity: None,
             processes: 64,
-            mode: 0o600,
             lifetime: Lifetime::Persistent,
             schema: None,
             owner: None,
             timeout: Duration::ZERO,
             wait: Wait::Park,
+            memory: Wishes {
+                mode: 0o600,
+                group: None,
+                prefault: false,
+                lock: MemoryLock::Never,
+                numa_node: None,
+                huge: HugePages::Never,
+                huge_size: HugePageSize::Mib2,
+            },
         }
     }
 
@@ -67,7 +76,56 @@ impl Options {
     /// Whoever may write to the file can put anything into the ring, or truncate it, which stops its processes with
     /// `SIGBUS`. Who may only read it can still lock it, and so keep others from attaching.
     pub fn mode(mut self, permissions: u32) -> Options {
-        self.mode = permissions & 0o777 | 0o600;
+        self.memory.mode = permissions & 0o777 | 0o600;
+        self
+    }
+
+    /// The group that a ring which is created belongs to, by its id: with a [`mode`](Options::mode) of 0660 its members may
+    /// use the ring. We must be one of them. By default the group that the system gives to a new file.
+    pub fn group(mut self, gid: u32) -> Options {
+        self.memory.group = Some(gid);
+        self
+    }
+
+    /// Maps all of the ring when this process attaches, so that no operation meets a page fault. Off by default: a page is
+    /// mapped when it is first touched, which takes a microsecond or so. Takes the longer the larger the ring is.
+    pub fn prefault(mut self, at_once: bool) -> Options {
+        self.memory.prefault = at_once;
+        self
+    }
+
+    /// Whether this process keeps the ring in memory, so that nothing of it is ever swapped out. [`MemoryLock::Never`] by
+    /// default. What is locked is also mapped, as with [`prefault`](Options::prefault), and counts toward the limit of
+    /// this process (`RLIMIT_MEMLOCK`).
+    pub fn lock(mut self, lock: MemoryLock) -> Options {
+        self.memory.lock = lock;
+        self
+    }
+
+    /// The NUMA node that the memory of a ring which is created comes from. By default that of the processor on which its
+    /// creator runs. On a machine with one node, number 0 changes nothing. Where an existing ring is, it stays.
+    pub fn numa_node(mut self, node: u32) -> Options {
+        self.memory.numa_node = Some(node);
+        self
+    }
+
+    /// Whether a ring that is created is in huge pages, of which a large one needs few. [`HugePages::Never`] by default. The
+    /// ring takes whole pages.
+    ///
+    /// Pages of a [`Source::memfd`](crate::Source::memfd), of the heap, and of a folder on a hugetlbfs come from a pool that
+    /// an administrator sets aside (`/proc/sys/vm/nr_hugepages`). Under other POSIX names the system puts ordinary pages
+    /// together, of 2 MiB only; so may who opens such a ring have it mapped.
+    ///
+    /// NB: sealed memory in huge pages is not safe from every peer: one that punches a hole into it gives pages back to
+    /// the pool, and when the pool is empty, who touches the hole ends with a `SIGBUS`.
+    pub fn huge_pages(mut self, wish: HugePages) -> Options {
+        self.memory.huge = wish;
+        self
+    }
+
+    /// How large the huge pages are. 2 MiB by default. In a folder on a hugetlbfs they are as large as they are there.
+    pub fn huge_page_size(mut self, size: HugePageSize) -> Options {
+        self.memory.huge_size = size;
         self
     }
 

@@ -7,11 +7,13 @@ use crate::layout::header;
 use crate::message::Message;
 use crate::ring::memory::{Mapped, Packed, Single};
 use crate::ring::{mpmc, spsc};
-use crate::segment::name::Name;
+use crate::segment::{Memory, Source};
 use crate::sync::{self, Ordering};
-use std::ffi::OsStr;
+use crate::sys::socket;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 /// Which algorithm a ring follows: [`Spsc`] or [`Mpmc`].
@@ -58,40 +60,39 @@ pub struct Ring<T, K> {
 impl<T: Message, K: Kind> Ring<T, K> {
     const KIND: header::Kind = if K::IS_MPMC { header::Kind::Mpmc } else { header::Kind::Spsc };
 
-    /// Creates the ring `name` and attaches to it. The name appears in one step, when the ring is whole; a creator that
-    /// is killed leaves the name free. All memory is reserved here: a push never meets a full file system.
+    /// Creates a ring and attaches to it: under a name, or in any other memory that a [`Source`] stands for. The name
+    /// appears in one step, when the ring is whole; a creator that is killed leaves the name free. All memory is reserved
+    /// here: a push never meets a full file system.
     ///
     /// # Errors
     /// [`CreateError`]; nothing was left on disk.
-    pub fn create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, CreateError> {
-        let name = Name::new(name.as_ref())?;
-        Attachment::create::<T>(Self::KIND, &name, options).map(Ring::of)
+    pub fn create(source: impl Into<Source>, options: &Options) -> Result<Self, CreateError> {
+        Attachment::create::<T>(Self::KIND, &source.into(), options).map(Ring::of)
     }
 
-    /// Attaches to the ring `name`, whatever its capacity.
+    /// Attaches to a ring, whatever its capacity.
     ///
     /// # Errors
     /// [`OpenError`]; nothing on disk was changed.
-    pub fn open(name: impl AsRef<OsStr>) -> Result<Self, OpenError> {
-        Ring::open_with(name, &Options::new())
+    pub fn open(source: impl Into<Source>) -> Result<Self, OpenError> {
+        Ring::open_with(source, &Options::new())
     }
 
-    /// Attaches to the ring `name`, which must be as `options` say: its capacity, schema and owner, within its timeout.
+    /// Attaches to a ring, which must be as `options` say: its capacity, schema and owner, within its timeout.
     ///
     /// # Errors
     /// [`OpenError`]; nothing on disk was changed.
-    pub fn open_with(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
-        let name = Name::new(name.as_ref())?;
-        Attachment::open::<T>(Self::KIND, &name, options).map(Ring::of)
+    pub fn open_with(source: impl Into<Source>, options: &Options) -> Result<Self, OpenError> {
+        Attachment::open::<T>(Self::KIND, &source.into(), options).map(Ring::of)
     }
 
-    /// Attaches to the ring `name`, or creates it: either side may come first, or both at once.
+    /// Attaches to a ring, or creates it: either side may come first, or both at once. Memory without a name is always
+    /// created.
     ///
     /// # Errors
     /// [`OpenError`], with [`OpenError::Create`] for what went wrong on creation.
-    pub fn open_or_create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
-        let name = Name::new(name.as_ref())?;
-        Attachment::open_or_create::<T>(Self::KIND, &name, options).map(Ring::of)
+    pub fn open_or_create(source: impl Into<Source>, options: &Options) -> Result<Self, OpenError> {
+        Attachment::open_or_create::<T>(Self::KIND, &source.into(), options).map(Ring::of)
     }
 
     /// Removes the name of a ring, of any type. Processes that are attached go on; the memory is freed when the last of
@@ -99,12 +100,47 @@ impl<T: Message, K: Kind> Ring<T, K> {
     ///
     /// # Errors
     /// [`UnlinkError`].
-    pub fn unlink(name: impl AsRef<OsStr>) -> Result<(), UnlinkError> {
-        attachment::unlink(&Name::new(name.as_ref())?)
+    pub fn unlink(source: impl Into<Source>) -> Result<(), UnlinkError> {
+        attachment::unlink(&source.into())
     }
 
     fn of(attachment: Attachment) -> Self {
         Ring { attachment: Arc::new(attachment), _of: PhantomData }
+    }
+
+    /// The descriptor by which another process attaches to a ring in a [`Source::memfd`]. `None` for memory that is found
+    /// in other ways, and when somebody in this process has closed the descriptor.
+    pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.attachment.to_be_sent()
+    }
+
+    /// Sends a ring in a [`Source::memfd`] to the process at the other end of `socket`, a Unix stream socket, which
+    /// attaches to what [`Source::receive`] gives it. One byte goes along; what else is said over the socket, before and
+    /// after, is yours.
+    ///
+    /// # Errors
+    /// What the system says of the socket; `Unsupported` for memory that is found in other ways.
+    pub fn send_to(&self, socket: impl AsFd) -> io::Result<()> {
+        let Some(descriptor) = self.as_fd() else {
+            let why = format!("ring `{}` has no descriptor to be sent; let the other process open it", self.name());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        };
+        socket::send(socket, descriptor)
+    }
+
+    /// What the ring's memory really is: its kind, its pages, whether it is locked, and where. Reads `/proc`, and takes as
+    /// long as that: it is for people, and for tests.
+    ///
+    /// ```
+    /// use ringway::{MemoryKind, Options, Source, spsc};
+    ///
+    /// let ring = spsc::Ring::<u64>::create(Source::memfd("ticks"), &Options::new().prefault(true))?;
+    /// let memory = ring.memory();
+    /// assert_eq!((memory.kind, memory.resident), (MemoryKind::Memfd, memory.bytes.next_multiple_of(memory.page_size)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn memory(&self) -> Memory {
+        self.attachment.memory()
     }
 
     /// The name of the ring.

@@ -16,50 +16,61 @@
 //!
 //! One more byte is the *gate*: who attaches holds it shared until its record is taken, so that a process which finds
 //! that it is the last one to leave, and holds the gate exclusively, can remove the name and be right.
+//!
+//! # Memory without a file
+//!
+//! has no bytes to lock: System V segments. (The heap of one process is all that one process's.) There *record*, *alive* and *gate* are words in
+//! the segment, each zero or the name of a process: its pid, and when it was started, so that a later process with that
+//! pid is another one. They are taken, asked for and given back in the same order as the bytes; the essay on how is in
+//! `witness.rs`. Whether a process has ended is asked of the system: no process has its pid any more, or one that was
+//! started at another time, or it is a zombie without any other thread. Each of these says that all its threads have given
+//! up their memory, so here too every store of the dead process is done. Doubt is *alive*, and what it costs is this:
+//!
+//! - Pids mean something in one pid namespace, and start times in one time namespace. So a segment remembers those of its
+//!   creator, and whoever lives in others is refused.
+//! - exec does not end a process, as pid and start time stay. It counts as attached until its program ends.
+//!
+//! A death at each step of attaching: before *record* is taken, nothing has happened. From then on *record* names the
+//! dead, and the next one takes it from there, and does all over again: *alive* still names the process before, or nobody;
+//! `attached` still says that there is something to clear up, or not. When *alive* names the dead and `attached` is not
+//! set yet, there was nothing to clear up any more, and the dead had not begun with anything. Of leaving: `attached` goes
+//! first, when nothing is left in the ring, and then *alive* and *record* go or are found to name the dead. In the gate:
+//! its word names the dead, the next one takes it. All that is done in there is one step, or is done again.
 
 pub(crate) mod role;
+mod witness;
+
+pub(crate) use witness::Witness;
 
 use crate::layout::control::{Holder, Record};
 use crate::sys::fork::{self, NoForks};
-use crate::sys::lock::{self, Lock};
+use crate::sys::lock::Lock;
 use crate::sys::mapping::Mapping;
 use crate::sys::process::Identity;
 use core::sync::atomic::Ordering;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
-
-/// The bytes that are locked lie far behind the end of any segment; a lock needs no byte to exist.
-const LOCKS: u64 = 1 << 62;
-const GATE: u64 = LOCKS - 1;
-
-const fn record_byte(record: usize) -> u64 {
-    LOCKS + 2 * record as u64
-}
-
-const fn alive_byte(record: usize) -> u64 {
-    record_byte(record) + 1
-}
 
 /// A process record that is ours, until this is dropped or we die.
 #[derive(Debug)]
 pub(crate) struct Registration {
     record: usize,
     holder: Holder,
-    /// Holds the lock bytes. Its memory cannot be accessed.
-    _anchor: Mapping,
+    /// Holds the lock bytes, where there are any. Its memory cannot be accessed.
+    _anchor: Option<Mapping>,
 }
 
 impl Registration {
     /// Takes a record for this process, or says `None` when all are in use.
     ///
-    /// `open` opens the segment's file with a description of its own. `clear_up` sees to what a dead process has left
-    /// in the ring, whose record is going to be ours. A child that was forked while the descriptor is open, or before
-    /// the mapping is marked, would keep the lock: hence `no_forks`.
-    pub(crate) fn new(
-        records: &[Record],
-        open: impl Fn() -> io::Result<OwnedFd>,
-        clear_up: impl Fn(usize, BorrowedFd<'_>),
+    /// `open` opens the segment's file, if it has one, with a description of its own. `clear_up` sees to what a dead
+    /// process has left in the ring, whose record is going to be ours. A child that was forked while the descriptor is
+    /// open, or before the mapping is marked, would keep the lock: hence `no_forks`.
+    pub(crate) fn new<'s>(
+        records: &'s [Record],
+        open: impl Fn() -> io::Result<Witness<'s, OwnedFd>>,
+        clear_up: impl Fn(usize, Register<'_>),
         no_forks: &NoForks,
     ) -> io::Result<Option<Registration>> {
         const TRIES: usize = 50;
@@ -76,25 +87,26 @@ impl Registration {
         Ok(None)
     }
 
-    fn take(
-        records: &[Record],
-        open: impl Fn() -> io::Result<OwnedFd>,
-        clear_up: impl Fn(usize, BorrowedFd<'_>),
+    fn take<'s>(
+        records: &'s [Record],
+        open: impl Fn() -> io::Result<Witness<'s, OwnedFd>>,
+        clear_up: impl Fn(usize, Register<'_>),
         _until_anchored: &NoForks,
     ) -> io::Result<Option<Registration>> {
-        let description = open()?;
+        let witness = open()?;
+        let witness = witness.borrow();
         for (record, words) in records.iter().enumerate() {
-            if !lock::try_lock(&description, Lock::Exclusive, record_byte(record), 1)? {
+            if !witness.try_record(record, words)? {
                 continue;
             }
             // Nobody who keeps to the protocol holds the one without the other.
-            if !is_dead(&description, record) {
-                lock::unlock(&description, record_byte(record), 1)?;
+            if !witness.is_dead(record, words) {
+                witness.give_back(record, words)?;
                 continue;
             }
             // Whatever names this record is of the dead.
             if words.attached.load(Ordering::SeqCst) != 0 {
-                clear_up(record, description.as_fd());
+                clear_up(record, Register { records, witness });
                 words.attached.store(0, Ordering::SeqCst);
             }
             // Counted up before *alive* is taken; the system calls order the two. A word that somebody scribbled on
@@ -109,11 +121,11 @@ impl Registration {
             words.start_time.store(me.start_time, Ordering::SeqCst);
             words.pid_namespace.store(me.pid_namespace, Ordering::SeqCst);
             words.attached_at.store(crate::sys::process::now(), Ordering::SeqCst);
-            if !lock::try_lock(&description, Lock::Exclusive, alive_byte(record), 1)? {
-                lock::unlock(&description, record_byte(record), 1)?;
+            if !witness.try_alive(record, words)? {
+                witness.give_back(record, words)?;
                 continue;
             }
-            let anchor = Mapping::anchor(&description)?;
+            let anchor = witness.anchor()?;
             // After *alive*: who is attached and not alive is dead.
             words.attached.store(generation, Ordering::SeqCst);
             let holder = Holder::of(record, Holder::generation(generation), me.pid);
@@ -129,55 +141,63 @@ impl Registration {
 
     /// Says that we leave in an orderly way. The lock bytes go when this is dropped.
     pub(crate) fn leave(&self, records: &[Record]) {
-        records[self.record].attached.store(0, Ordering::SeqCst);
+        let words = &records[self.record];
+        words.attached.store(0, Ordering::SeqCst);
+        witness::leave(words);
     }
 
     /// Whether anybody but us is attached and alive. Doubt is a yes. To be asked while the gate is held exclusively, so
     /// that nobody is half attached.
-    pub(crate) fn is_anybody_else_alive(&self, records: &[Record], file: impl AsFd) -> bool {
-        let is_locked = |from: u64, to: u64| from < to && lock::is_locked(&file, from, to - from).unwrap_or(true);
-        let (ours, next) = (record_byte(self.record), record_byte(self.record + 1));
-        let end = record_byte(records.len());
-        if !is_locked(LOCKS, ours) && !is_locked(next, end) {
+    pub(crate) fn is_anybody_else_alive(&self, register: Register<'_>) -> bool {
+        let Register { records, witness } = register;
+        if !witness.is_any_taken(self.record, records.len()) {
             return false;
         }
         // One by one. Who is locked and has left is a copy of a descriptor, in a child that has not got to its exec yet.
         records.iter().enumerate().any(|(record, words)| {
-            record != self.record
-                && words.attached.load(Ordering::SeqCst) != 0
-                && is_locked(record_byte(record), record_byte(record + 1))
+            record != self.record && words.attached.load(Ordering::SeqCst) != 0 && witness.is_taken(record, words)
         })
     }
 }
 
-/// Whether the process that used `record` in `generation` is alive. Doubt, such as a question that fails, is a yes.
-pub(crate) fn is_alive(records: &[Record], file: impl AsFd, record: usize, generation: u32) -> bool {
-    let Some(words) = records.get(record) else {
-        return false; // no process of this ring
-    };
-    // The byte first: when it is held, it was taken after the generation of its holder was counted up.
-    lock::is_locked(file, alive_byte(record), 1).unwrap_or(true)
-        && Holder::generation(words.generation.load(Ordering::SeqCst)) == generation
+/// The process records of a segment, with what testifies to who is alive.
+#[derive(Clone, Copy)]
+pub(crate) struct Register<'s> {
+    pub(crate) records: &'s [Record],
+    pub(crate) witness: Witness<'s>,
 }
 
-/// Whether nobody who is alive uses `record`. Doubt is a no.
-pub(crate) fn is_dead(file: impl AsFd, record: usize) -> bool {
-    !lock::is_locked(file, alive_byte(record), 1).unwrap_or(true)
-}
+impl<'s> Register<'s> {
+    /// Whether the process that used `record` in `generation` is alive. Doubt, such as a question that fails, is a yes.
+    pub(crate) fn is_alive(self, record: usize, generation: u32) -> bool {
+        let Some(words) = self.records.get(record) else {
+            return false; // no process of this ring
+        };
+        // *Alive* first: when it is held, it was taken after the generation of its holder was counted up.
+        !self.witness.is_dead(record, words)
+            && Holder::generation(words.generation.load(Ordering::SeqCst)) == generation
+    }
 
-/// Processes that have died and were not cleared up after: their records and generations.
-pub(crate) fn dead(records: &[Record], file: impl AsFd) -> impl Iterator<Item = (usize, u64)> {
-    records.iter().enumerate().filter_map(move |(record, words)| {
-        // The word first: who has set it has *alive*, until it leaves or dies.
-        let generation = words.attached.load(Ordering::SeqCst);
-        (generation != 0 && is_dead(&file, record)).then_some((record, generation))
-    })
-}
+    /// Whether nobody who is alive uses `record`. Doubt is a no.
+    pub(crate) fn is_dead(self, record: usize) -> bool {
+        // A record that is none of this ring's is used by nobody.
+        self.records.get(record).is_none_or(|words| self.witness.is_dead(record, words))
+    }
 
-/// Says that nothing is left in the ring of the dead process of that record and generation. Says whether we were the
-/// first.
-pub(crate) fn clear(records: &[Record], record: usize, generation: u64) -> bool {
-    records[record].attached.compare_exchange(generation, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    /// Processes that have died and were not cleared up after: their records and generations.
+    pub(crate) fn dead(self) -> impl Iterator<Item = (usize, u64)> + use<'s> {
+        self.records.iter().enumerate().filter_map(move |(record, words)| {
+            // The word first: who has set it has *alive*, until it leaves or dies.
+            let generation = words.attached.load(Ordering::SeqCst);
+            (generation != 0 && self.is_dead(record)).then_some((record, generation))
+        })
+    }
+
+    /// Says that nothing is left in the ring of the dead process of that record and generation. Says whether we were the
+    /// first.
+    pub(crate) fn clear(self, record: usize, generation: u64) -> bool {
+        self.records[record].attached.compare_exchange(generation, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
 }
 
 /// The gate, held until this is dropped: shared to attach, exclusively to leave as the last.
@@ -185,28 +205,28 @@ pub(crate) fn clear(records: &[Record], record: usize, generation: u64) -> bool 
 /// No thread of this process forks meanwhile: a child would have a copy of the descriptor, and keep the gate shut if we
 /// were killed.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    file: OwnedFd,
+pub(crate) struct Gate<'s> {
+    witness: Witness<'s, OwnedFd>,
     no_forks: NoForks,
 }
 
-impl Gate {
+impl<'s> Gate<'s> {
     /// Waits for the gate. Says `None` when that takes longer than `patience`.
     ///
-    /// `open` opens the segment's file with a description of its own.
+    /// `open` opens the segment's file, if it has one, with a description of its own.
     pub(crate) fn pass(
-        open: impl Fn() -> io::Result<OwnedFd>,
+        open: impl Fn() -> io::Result<Witness<'s, OwnedFd>>,
         how: Lock,
         patience: Duration,
-    ) -> io::Result<Option<Gate>> {
+    ) -> io::Result<Option<Gate<'s>>> {
         let deadline = Instant::now() + patience;
         loop {
             let no_forks = fork::forbid();
-            let file = open()?;
-            if lock::try_lock(&file, how, GATE, 1)? {
-                return Ok(Some(Gate { file, no_forks }));
+            let witness = open()?;
+            if witness.borrow().try_gate(how)? {
+                return Ok(Some(Gate { witness, no_forks }));
             }
-            drop((file, no_forks));
+            drop((witness, no_forks));
             if Instant::now() >= deadline {
                 return Ok(None);
             }
@@ -215,8 +235,8 @@ impl Gate {
         }
     }
 
-    pub(crate) fn file(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    pub(crate) fn witness(&self) -> Witness<'_> {
+        self.witness.borrow()
     }
 
     /// What says that nobody forks while we hold it.
@@ -225,9 +245,9 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for Gate<'_> {
     fn drop(&mut self) {
         // NB: to close the descriptor would not be enough, as a command that is being started may have a copy.
-        let _ = lock::unlock(&self.file, GATE, 1);
+        let _ = self.witness().leave_gate();
     }
 }

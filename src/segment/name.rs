@@ -1,7 +1,9 @@
 //! The names of rings: one path component, checked before anything is looked at.
 
+use super::folder::Folder;
 use crate::error::InvalidName;
 use std::ffi::OsStr;
+use std::fmt;
 
 /// The most bytes in a name. A file name has at most 255; what the C library leaves of that for `shm_open` differs.
 const LONGEST: usize = 250;
@@ -9,15 +11,15 @@ const LONGEST: usize = 250;
 /// Names that begin like this are rings in the making. They are left over when a creator is killed.
 pub(crate) const TEMPORARY: &str = ".ringway-";
 
-/// The folder in which Linux keeps POSIX shared memory (shm_overview(7)).
-pub(crate) const FOLDER: &str = "/dev/shm";
-
-/// A name that can be a file name in [`FOLDER`].
+/// A name that can be a file name in its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Name(String);
+pub(crate) struct Name {
+    file: String,
+    folder: Folder,
+}
 
 impl Name {
-    pub(crate) fn new(name: &OsStr) -> Result<Name, InvalidName> {
+    pub(crate) fn new(name: &OsStr, folder: Folder) -> Result<Name, InvalidName> {
         let Some(text) = name.to_str() else {
             return Err(InvalidName::NotUtf8 { found: name.to_string_lossy().into_owned() });
         };
@@ -34,34 +36,45 @@ impl Name {
         if text.starts_with(TEMPORARY) {
             return Err(InvalidName::Reserved { found: found(), prefix: TEMPORARY });
         }
-        Ok(Name(found()))
+        Ok(Name { file: found(), folder })
     }
 
-    /// A name for a ring in the making, which nobody else uses.
-    pub(crate) fn temporary() -> Result<Name, rustix::io::Errno> {
+    /// A name for a ring in the making, in the same folder, which nobody else uses.
+    pub(super) fn temporary(&self) -> Result<Name, rustix::io::Errno> {
         let mut random = [0; 8];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let pid = crate::sys::process::pid();
-        Ok(Name(format!("{TEMPORARY}{pid}-{:016x}", u64::from_ne_bytes(random))))
+        let file = format!("{TEMPORARY}{pid}-{:016x}", u64::from_ne_bytes(random));
+        Ok(Name { file, folder: self.folder.clone() })
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    /// The name in its folder.
+    pub(super) fn file(&self) -> &str {
+        &self.file
     }
 
-    pub(crate) fn path(&self) -> String {
-        format!("{FOLDER}/{}", self.0)
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// As `shm_open` wants it.
-    pub(crate) fn os_id(&self) -> String {
-        format!("/{}", self.0)
+    pub(super) fn os_id(&self) -> String {
+        format!("/{}", self.file)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.folder {
+            Folder::Shm => f.write_str(&self.file),
+            Folder::Own(path) => write!(f, "{}/{}", path.display(), self.file),
+        }
     }
 }
 
 impl From<&Name> for String {
     fn from(name: &Name) -> String {
-        name.0.clone()
+        name.to_string()
     }
 }
 
@@ -70,17 +83,21 @@ mod tests {
     use super::*;
     use std::os::unix::ffi::OsStrExt;
 
+    fn name(bytes: impl AsRef<OsStr>) -> Result<Name, InvalidName> {
+        Name::new(bytes.as_ref(), Folder::Shm)
+    }
+
     #[test]
     fn a_name_is_one_component_of_a_path() {
         for good in ["ticks", "a", "Ticks.v2", "..a", "ü", "with space", &"x".repeat(250)] {
-            assert_eq!(Name::new(good.as_ref()).map(|name| name.0), Ok(good.to_owned()));
+            assert_eq!(name(good).map(|name| name.file), Ok(good.to_owned()));
         }
-        assert_eq!(Name::new("".as_ref()), Err(InvalidName::Empty));
-        assert!(matches!(Name::new("x".repeat(251).as_ref()), Err(InvalidName::TooLong { found: 251, expected: 250 })));
+        assert_eq!(name(""), Err(InvalidName::Empty));
+        assert!(matches!(name("x".repeat(251)), Err(InvalidName::TooLong { found: 251, expected: 250 })));
         for bad in ["/", "a/b", "/a", "a\0b", "a\nb", ".", ".."] {
-            assert!(matches!(Name::new(bad.as_ref()), Err(InvalidName::NotAComponent { .. })), "{bad:?}");
+            assert!(matches!(name(bad), Err(InvalidName::NotAComponent { .. })), "{bad:?}");
         }
-        assert!(matches!(Name::new(OsStr::from_bytes(b"a\xff")), Err(InvalidName::NotUtf8 { .. })));
-        assert!(matches!(Name::new(".ringway-1".as_ref()), Err(InvalidName::Reserved { .. })));
+        assert!(matches!(name(OsStr::from_bytes(b"a\xff")), Err(InvalidName::NotUtf8 { .. })));
+        assert!(matches!(name(".ringway-1"), Err(InvalidName::Reserved { .. })));
     }
 }

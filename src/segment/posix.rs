@@ -1,207 +1,223 @@
-//! POSIX shared memory by name: files in `/dev/shm`.
+//! Shared memory by name: files in `/dev/shm`, or in a folder of the user's own.
 //!
 //! A name is absent or fully valid, whichever instruction its creator is killed at: a segment is made under a temporary
 //! name and renamed when it is whole. Its pages are reserved when it is made, so that a full file system is an error
 //! then and not a `SIGBUS` later.
-#![allow(unsafe_code)]
 
-use super::name::{FOLDER, Name};
-use crate::error::{CreateError, HeaderError, OpenError, UnlinkError};
-use crate::layout::geometry::Geometry;
-use crate::layout::header::{Expected, Header, Identity, Lifetime};
-use crate::layout::parts::Parts;
+use super::file::{check, check_limit, failed, open_up, reserve, system_error};
+use super::folder::{Folder, Opened};
+use super::huge;
+use super::memory::place;
+use super::name::Name;
+use super::{Backing, HugePageSize, HugePages, Memory, MemoryKind, Plan, Segment, Wanted, Wishes, header_of};
+use crate::error::{CreateError, FolderError, HeaderError, MemoryError, OpenError, UnlinkError};
+use crate::layout::header::Header;
 use crate::sys::file::{self, Inode, KeptFile};
 use crate::sys::mapping::Mapping;
-use core::mem::size_of;
-use core::sync::atomic::{AtomicU64, Ordering};
-use rustix::fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 use shared_memory::{ShmemConf, ShmemError};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use zerocopy::IntoBytes;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// A mapped segment whose header has been checked.
+/// A file under a name.
 #[derive(Debug)]
-pub(crate) struct Segment {
+struct Posix {
     name: Name,
-    /// Where its file is: under a temporary name until [`publish`](Segment::publish).
-    path: String,
-    published: bool,
+    /// Under which it is made; `None` once it has its name.
+    temporary: Option<Name>,
     file: KeptFile,
-    lifetime: Lifetime,
-    parts: Parts,
+    /// Whom we trust to own its folder, beside us and root.
+    trusted: Option<u32>,
 }
 
-impl Segment {
-    /// Makes a segment that has no name yet: see [`publish`](Segment::publish). Dropped before that, it is gone.
-    pub(crate) fn create(
-        name: Name,
-        geometry: Geometry,
-        identity: &Identity,
-        mode: u32,
-    ) -> Result<Segment, CreateError> {
-        let needed = geometry.total_size as u64;
-        // Before anything is made. The reservation below has the last word.
-        if let Some(available) = free_space().filter(|&available| available < needed) {
-            return Err(no_space(&name, needed, available));
-        }
-        // The kernel would not only refuse, it would send a signal that ends the process (SIGXFSZ).
-        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < needed) {
-            return Err(failed(&name, "creating the segment, beyond the limit on the size of files,")(Errno::FBIG));
-        }
-        let temporary = Name::temporary().map_err(failed(&name, "choosing a temporary name"))?;
-        let not_zero = file::keep_zero_in_use().map_err(failed(&name, "opening /dev/null"))?;
-        let made = Temporary { path: Some(temporary.path()) };
-        let shmem = ShmemConf::new()
-            .os_id(temporary.os_id())
-            .size(geometry.total_size)
-            .create()
-            .map_err(|error| create_failed(&name, needed, error))?;
-        drop(not_zero);
-        let mapping = Mapping::adopt(shmem).map_err(failed(&name, "mapping the new segment"))?;
-        // The umask may have kept even us from opening it.
-        rustix::fs::chmod(temporary.path(), Mode::RUSR | Mode::WUSR)
-            .map_err(failed(&name, "setting the mode of the new segment"))?;
-        let file = file::open(&temporary.path(), OFlags::RDWR).map_err(failed(&name, "opening the new segment"))?;
-        let stat = rustix::fs::fstat(&file).map_err(failed(&name, "looking at the new segment"))?;
-        reserve(&file, needed).map_err(|errno| match errno {
-            Errno::NOSPC => no_space(&name, needed, free_space().unwrap_or(0)),
-            errno => failed(&name, "reserving the pages of the new segment")(errno),
-        })?;
-        let base = mapping.base();
-        let mapping = Arc::new(mapping);
-        // SAFETY: the mapping is `total_size` bytes of a file that is just as long, with all pages reserved; nobody else
-        // knows its name.
-        let parts = unsafe { Parts::new(base, geometry, name.as_str().into(), mapping.clone()) };
-        for cell in 0..geometry.cells {
-            // SAFETY: the cell is one of the geometry's.
-            let cell_start = unsafe { parts.cells().add(cell * geometry.shape.stride) };
-            // SAFETY: a cell starts with its word, aligned.
-            let word = unsafe { cell_start.cast::<AtomicU64>().as_ref() };
-            word.store(identity.kind.first_word(cell), Ordering::Relaxed);
-        }
-        let header = Header::new(&geometry, identity);
-        rustix::io::pwrite(&file, header.as_bytes(), 0).map_err(failed(&name, "writing the header"))?;
-        if !is_mapping_of(&mapping, header.as_bytes()) {
-            let replaced = io::Error::other("another file has its temporary name");
-            return Err(failed(&name, "mapping the new segment")(replaced));
-        }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed(&name, "setting the mode"))?;
-        let path = made.keep();
-        let file = KeptFile::new(file, Inode::of(&stat));
-        Ok(Segment { name, path, published: false, file, lifetime: identity.lifetime, parts })
+impl Posix {
+    /// What it is found by at the moment.
+    fn current(&self) -> &Name {
+        self.temporary.as_ref().unwrap_or(&self.name)
     }
 
-    /// Gives the segment its name, in one step. From here on others find it, whole.
-    pub(crate) fn publish(&mut self) -> Result<(), CreateError> {
-        let path = self.name.path();
-        match rustix::fs::renameat_with(CWD, &self.path, CWD, &path, RenameFlags::NOREPLACE) {
+    fn folder(&self) -> io::Result<Opened<'_>> {
+        self.name.folder().open(self.trusted).map_err(io::Error::other)
+    }
+}
+
+impl Backing for Posix {
+    fn publish(&mut self) -> Result<(), CreateError> {
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        let name = String::from(&self.name);
+        let folder = open_folder(&self.name)?;
+        match folder.rename(temporary.file(), self.name.file()) {
             Ok(()) => {
-                self.path = path;
-                self.published = true;
+                self.temporary = None;
                 Ok(())
             }
-            Err(Errno::EXIST) => Err(CreateError::AlreadyExists { name: (&self.name).into() }),
-            Err(errno) => Err(failed(&self.name, "giving the new segment its name")(errno)),
+            Err(Errno::EXIST) => Err(CreateError::AlreadyExists { name }),
+            Err(errno) => Err(failed(&name, "giving the new segment its name")(errno)),
         }
     }
 
-    /// Maps the segment of that name, after its header has been found to be what is `expected`. Nothing of it is
-    /// touched, and no page of it is read through the mapping, before that.
-    pub(crate) fn open(name: Name, expected: &Expected, owner: u32) -> Result<Segment, OpenError> {
-        let path = name.path();
-        let file = file::open(&path, OFlags::RDWR).map_err(|errno| open_failed(&name, errno))?;
-        let stat = rustix::fs::fstat(&file).map_err(|errno| open_failed(&name, errno))?;
-        if let Some(found) = file::not_a_file(&stat) {
-            return Err(OpenError::NotAFile { name: (&name).into(), found });
-        }
-        if stat.st_uid != owner {
-            return Err(OpenError::Owner { name: (&name).into(), found: stat.st_uid, expected: owner });
-        }
-        let system = |doing| {
-            let name = String::from(&name);
-            move |source: io::Error| OpenError::System { name, doing, source }
-        };
-        let mut bytes = [0; size_of::<Header>()];
-        let read = file::read_start(&file, &mut bytes).map_err(system("reading the header"))?;
-        let header_error = |error| OpenError::Header { name: (&name).into(), error };
-        let (header, geometry) = Header::check(&bytes[..read], stat.st_size as u64, expected).map_err(header_error)?;
-        let not_zero = file::keep_zero_in_use().map_err(|errno| open_failed(&name, errno))?;
-        let shmem = ShmemConf::new().os_id(name.os_id()).open().map_err(|error| match error {
-            ShmemError::MapOpenFailed(errno) => open_failed(&name, Errno::from_raw_os_error(errno as i32)),
-            other => system("mapping it")(io::Error::other(other)),
-        })?;
-        drop(not_zero);
-        let mapping = Mapping::adopt(shmem).map_err(system("mapping it"))?;
-        // Our descriptor keeps the inode from being given to another file.
-        let inode = Inode::of(&stat);
-        if Inode::at(&path) != Ok(inode) || !is_mapping_of(&mapping, &bytes) {
-            return Err(OpenError::NotFound { name: (&name).into() });
-        }
-        if mapping.len() != geometry.total_size {
-            let (found, expected) = (mapping.len() as u64, geometry.total_size as u64);
-            return Err(header_error(HeaderError::FileSize { found, expected }));
-        }
-        // A page that the file system has not set aside is a SIGBUS when it is touched and there is none left.
-        let (found, expected) = (stat.st_blocks as u64 * 512, geometry.total_size as u64);
-        if found < expected {
-            return Err(header_error(HeaderError::Sparse { found, expected }));
-        }
-        let base = mapping.base();
-        let mapping = Arc::new(mapping);
-        // SAFETY: the mapping is as long as the checked geometry says, writable, and of a file that was just as long when
-        // it was mapped. (Whoever may write to it could truncate it later: that is beyond what is promised.)
-        let parts = unsafe { Parts::new(base, geometry, name.as_str().into(), mapping) };
-        let file = KeptFile::new(file, inode);
-        Ok(Segment { name, path, published: true, file, lifetime: header.lifetime(), parts })
+    fn has_name(&self) -> bool {
+        true
     }
 
-    pub(crate) fn parts(&self) -> &Parts {
-        &self.parts
+    fn is_current(&self) -> bool {
+        self.folder().is_ok_and(|folder| folder.inode(self.current().file()) == Ok(self.file.inode()))
     }
 
-    pub(crate) fn lifetime(&self) -> Lifetime {
-        self.lifetime
-    }
-
-    /// Whether its name is still that of this very segment.
-    pub(crate) fn is_current(&self) -> bool {
-        Inode::at(&self.path) == Ok(self.file.inode())
-    }
-
-    /// Opens the segment's file once more, with a description of its own.
-    pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
-        reopen(&self.path, self.file.inode())
-    }
-
-    /// Lends a descriptor of the segment's file to `ask`, or says `None` when there is none to be had.
-    pub(crate) fn with_file<R>(&self, ask: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
-        if let Some(file) = self.file.get() {
-            return Some(ask(file));
+    fn unlink(&self) {
+        let Ok(folder) = self.folder() else { return };
+        if folder.inode(self.current().file()) == Ok(self.file.inode()) {
+            let _ = folder.unlink(self.current().file());
         }
-        self.reopen().ok().map(|file| ask(file.as_fd()))
     }
 
-    /// Removes the name, if it is still this segment's.
-    pub(crate) fn unlink(&self) {
-        if self.is_current() {
-            let _ = rustix::fs::unlink(&self.path);
-        }
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.file.get()
+    }
+
+    fn reopen(&self) -> io::Result<OwnedFd> {
+        reopen(&self.folder()?, self.current(), self.file.inode())
+    }
+
+    fn describe(&self, mapping: &Mapping, refused: &[String]) -> Memory {
+        let inode = Some(self.file.inode().number());
+        Memory { inode, ..Memory::of(MemoryKind::Posix, mapping, refused) }
     }
 }
 
-impl Drop for Segment {
+impl Drop for Posix {
     fn drop(&mut self) {
-        if !self.published {
+        if self.temporary.is_some() {
             self.unlink();
         }
     }
 }
 
+/// Makes a segment under a temporary name. Dropped before it gets its own, it is gone.
+pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError> {
+    let shown = String::from(&name);
+    let folder = open_folder(&name)?;
+    // A folder may have no pages but huge ones; or ordinary ones are to be put together.
+    let pool = folder.huge_page_size();
+    let gathered = (pool.is_none() && plan.wishes.huge != HugePages::Never).then_some(plan.wishes.huge_size);
+    let page_size = pool.or(gathered.filter(|&size| size == HugePageSize::Mib2).map(HugePageSize::bytes));
+    let length = plan.geometry.total_size.next_multiple_of(page_size.unwrap_or(1) as usize);
+    let needed = length as u64;
+    // Before anything is made. The reservation below has the last word.
+    if let Some(available) = folder.free_space().filter(|&available| available < needed) {
+        return Err(no_space(&name, needed, available));
+    }
+    check_limit(needed).map_err(failed(&shown, "creating the segment, beyond the limit on the size of files,"))?;
+    let temporary = name.temporary().map_err(failed(&shown, "choosing a temporary name"))?;
+    let made = Temporary { folder: &folder, name: &temporary };
+    let in_memory = |error| CreateError::Memory { name: shown.clone(), error };
+    let no_room = |errno| match (pool, errno) {
+        (Some(size), Errno::NOSPC | Errno::NOMEM) => in_memory(huge::refused(size, needed, errno)),
+        (_, Errno::NOSPC) => no_space(&name, needed, folder.free_space().unwrap_or(0)),
+        (_, errno) => failed(&shown, "setting its memory aside")(errno),
+    };
+    let (mapping, file) = match name.folder() {
+        Folder::Shm => {
+            let mapping =
+                map_new(&temporary, length, &shown)?.map_err(|errno| create_failed(&name, &folder, needed, errno))?;
+            // The umask may have kept even us from opening it.
+            folder
+                .set_mode(temporary.file(), Mode::RUSR | Mode::WUSR)
+                .map_err(failed(&shown, "setting the mode of the new segment"))?;
+            let file = folder.file(temporary.file(), OFlags::RDWR);
+            (mapping, file.map_err(failed(&shown, "opening the new segment"))?)
+        }
+        Folder::Own(_) => {
+            let file = folder.create(temporary.file());
+            let file = file.map_err(|errno| create_failed(&name, &folder, needed, errno))?;
+            rustix::fs::ftruncate(&file, needed).map_err(|errno| create_failed(&name, &folder, needed, errno))?;
+            let mapping = Mapping::of_file(&file, length);
+            (mapping.map_err(|error| no_room(Errno::from_io_error(&error).unwrap_or(Errno::NOMEM)))?, file)
+        }
+    };
+    let mapping = align(mapping, plan.wishes, pool).map_err(failed(&shown, "mapping the new segment"))?;
+    let stat = rustix::fs::fstat(&file).map_err(failed(&shown, "looking at the new segment"))?;
+    place(&mapping, plan.wishes).map_err(in_memory)?;
+    if gathered.is_some() {
+        huge::prepare(&mapping);
+    }
+    reserve(&file, needed).map_err(no_room)?;
+    if *name.folder() == Folder::Shm {
+        check_same(&mapping, &file, &temporary, &shown)?;
+    }
+    let refused = gather(&mapping, plan.wishes, pool).map_err(in_memory)?;
+    open_up(&file, &shown, plan.wishes)?;
+    core::mem::forget(made);
+    let file = KeptFile::new(file, Inode::of(&stat));
+    let backing = Posix { name: name.clone(), temporary: Some(temporary.clone()), file, trusted: None };
+    Ok(Segment { refused, ..Segment::lay_out(mapping, &shown, plan, backing) })
+}
+
+/// A mapping that can be in huge pages, if they are wished and its file is not made of them.
+fn align(mapping: Mapping, wishes: &Wishes, pool: Option<u64>) -> io::Result<Mapping> {
+    match wishes.huge != HugePages::Never && pool.is_none() && wishes.huge_size == HugePageSize::Mib2 {
+        true => mapping.aligned_to(wishes.huge_size.bytes() as usize),
+        false => Ok(mapping),
+    }
+}
+
+/// Has its pages put together, if that is wished. Returns what was only tried, and refused.
+fn gather(mapping: &Mapping, wishes: &Wishes, pool: Option<u64>) -> Result<Vec<String>, MemoryError> {
+    if wishes.huge == HugePages::Never || pool.is_some() {
+        return Ok(Vec::new());
+    }
+    match huge::gather(mapping, wishes.huge_size) {
+        Err(error) if wishes.huge == HugePages::Try => Ok(vec![error.to_string()]),
+        result => result.map(|()| Vec::new()),
+    }
+}
+
+/// Maps the segment of that name, after it has been found to be what is `wanted`. Nothing of it is touched, and no page
+/// of it is read through the mapping, before that.
+pub(super) fn open(name: Name, wanted: &Wanted<'_>) -> Result<Segment, OpenError> {
+    let shown = String::from(&name);
+    let folder = match name.folder().open(wanted.owner) {
+        Err(FolderError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::NotFound { name: shown });
+        }
+        result => result.map_err(|error| OpenError::Folder { name: shown.clone(), error })?,
+    };
+    let file = folder.file(name.file(), OFlags::RDWR).map_err(|errno| open_failed(&name, errno))?;
+    let stat = rustix::fs::fstat(&file).map_err(|errno| open_failed(&name, errno))?;
+    if let Some(found) = file::not_a_file(&stat) {
+        return Err(OpenError::NotAFile { name: shown, found });
+    }
+    let owner = wanted.owner.unwrap_or_else(|| rustix::process::geteuid().as_raw());
+    if stat.st_uid != owner {
+        return Err(OpenError::Owner { name: shown, found: stat.st_uid, expected: owner });
+    }
+    let checked = check(&file, &stat, &shown, wanted)?;
+    let length = checked.length;
+    let pool = folder.huge_page_size();
+    let mapping = match name.folder() {
+        Folder::Shm => map_existing(&name)?,
+        Folder::Own(_) => Mapping::of_file(&file, length).map_err(system_error(&shown, "mapping it"))?,
+    };
+    // Our descriptor keeps the inode from being given to another file.
+    let inode = Inode::of(&stat);
+    if folder.inode(name.file()) != Ok(inode) || header_of(&mapping) != Some(checked.bytes) {
+        return Err(OpenError::NotFound { name: shown });
+    }
+    if mapping.len() != length {
+        let error = HeaderError::FileSize { found: mapping.len() as u64, expected: length as u64 };
+        return Err(OpenError::Header { name: shown, error });
+    }
+    let mapping = align(mapping, wanted.wishes, pool).map_err(system_error(&shown, "mapping it"))?;
+    let refused = gather(&mapping, wanted.wishes, pool);
+    let refused = refused.map_err(|error| OpenError::Memory { name: shown.clone(), error })?;
+    drop(folder);
+    let backing = Posix { name, temporary: None, file: KeptFile::new(file, inode), trusted: wanted.owner };
+    Ok(Segment { refused, ..Segment::found(mapping, &shown, &checked, backing) })
+}
+
 /// A ring as found by its name, to have that name removed.
+#[derive(Debug)]
 pub(crate) struct Named {
     name: Name,
     inode: Inode,
@@ -211,133 +227,121 @@ pub(crate) struct Named {
 
 impl Named {
     /// Looks whether it is a ring, of any kind, version and type.
-    pub(crate) fn find(name: &Name) -> Result<Named, UnlinkError> {
-        let path = name.path();
-        let failed = |errno| unlink_failed(name, errno);
-        let file = match file::open(&path, OFlags::RDWR) {
-            Err(Errno::ACCESS) => file::open(&path, OFlags::RDONLY).map_err(failed)?,
+    pub(super) fn find(name: Name) -> Result<Named, UnlinkError> {
+        let failed = |errno| unlink_failed(&name, errno);
+        let folder = folder_to_unlink(&name)?;
+        let file = match folder.file(name.file(), OFlags::RDWR) {
+            Err(Errno::ACCESS) => folder.file(name.file(), OFlags::RDONLY).map_err(failed)?,
             result => result.map_err(failed)?,
         };
         let stat = rustix::fs::fstat(&file).map_err(failed)?;
         let mut start = [0; 8];
         let is_ring = file::not_a_file(&stat).is_none()
             && file::read_start(&file, &mut start).is_ok_and(|read| Header::is_ours(&start[..read]));
+        drop(folder);
         match is_ring {
-            true => Ok(Named { name: name.clone(), inode: Inode::of(&stat), _file: file }),
-            false => Err(UnlinkError::NotARing { name: name.into() }),
+            true => Ok(Named { name, inode: Inode::of(&stat), _file: file }),
+            false => Err(UnlinkError::NotARing { name: (&name).into() }),
         }
     }
 
     /// Opens its file once more, with a description of its own.
-    pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
-        reopen(&self.name.path(), self.inode)
+    pub(super) fn reopen(&self) -> io::Result<OwnedFd> {
+        reopen(&self.name.folder().open(None).map_err(io::Error::other)?, &self.name, self.inode)
     }
 
     /// Removes the name, if it is still that of this ring.
-    pub(crate) fn unlink(&self) -> Result<(), UnlinkError> {
-        let path = self.name.path();
+    pub(super) fn unlink(&self) -> Result<(), UnlinkError> {
         let failed = |errno| unlink_failed(&self.name, errno);
-        if Inode::at(&path).map_err(failed)? != self.inode {
+        let folder = folder_to_unlink(&self.name)?;
+        if folder.inode(self.name.file()).map_err(failed)? != self.inode {
             return Err(UnlinkError::Replaced { name: (&self.name).into() });
         }
-        rustix::fs::unlinkat(CWD, &path, AtFlags::empty()).map_err(failed)
+        folder.unlink(self.name.file()).map_err(failed)
     }
 }
 
-fn reopen(path: &str, inode: Inode) -> io::Result<OwnedFd> {
-    let file = file::open(path, OFlags::RDWR)?;
+fn reopen(folder: &Opened<'_>, name: &Name, inode: Inode) -> io::Result<OwnedFd> {
+    let file = folder.file(name.file(), OFlags::RDWR)?;
     if Inode::of(&rustix::fs::fstat(&file)?) != inode {
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok(file)
 }
 
-fn unlink_failed(name: &Name, errno: Errno) -> UnlinkError {
-    match errno {
-        Errno::NOENT => UnlinkError::NotFound { name: name.into() },
-        Errno::ACCESS | Errno::PERM => UnlinkError::Permission { name: name.into() },
-        Errno::LOOP | Errno::ISDIR | Errno::NXIO => UnlinkError::NotARing { name: name.into() },
-        errno => UnlinkError::System { name: name.into(), source: errno.into() },
-    }
-}
-
 /// A file in the making, removed unless it is kept.
-struct Temporary {
-    path: Option<String>,
+struct Temporary<'t> {
+    folder: &'t Opened<'t>,
+    name: &'t Name,
 }
 
-impl Temporary {
-    fn keep(mut self) -> String {
-        self.path.take().unwrap_or_default()
-    }
-}
-
-impl Drop for Temporary {
+impl Drop for Temporary<'_> {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _ = rustix::fs::unlink(path);
+        let _ = self.folder.unlink(self.name.file());
+    }
+}
+
+/// Makes and maps a new file in `/dev/shm`. The inner error is the system's.
+fn map_new(name: &Name, length: usize, shown: &str) -> Result<Result<Mapping, Errno>, CreateError> {
+    let not_zero = file::keep_zero_in_use().map_err(failed(shown, "opening /dev/null"))?;
+    let shmem = match ShmemConf::new().os_id(name.os_id()).size(length).create() {
+        Err(ShmemError::MapCreateFailed(errno) | ShmemError::UnknownOsError(errno)) => {
+            return Ok(Err(Errno::from_raw_os_error(errno as i32)));
+        }
+        Err(other) => return Err(failed(shown, "creating the segment")(io::Error::other(other))),
+        Ok(shmem) => shmem,
+    };
+    drop(not_zero);
+    Mapping::adopt(shmem).map(Ok).map_err(failed(shown, "mapping the new segment"))
+}
+
+fn map_existing(name: &Name) -> Result<Mapping, OpenError> {
+    let shown = String::from(name);
+    let not_zero = file::keep_zero_in_use().map_err(|errno| open_failed(name, errno))?;
+    let shmem = ShmemConf::new().os_id(name.os_id()).open().map_err(|error| match error {
+        ShmemError::MapOpenFailed(errno) => open_failed(name, Errno::from_raw_os_error(errno as i32)),
+        other => system_error(&shown, "mapping it")(io::Error::other(other)),
+    })?;
+    drop(not_zero);
+    Mapping::adopt(shmem).map_err(system_error(&shown, "mapping it"))
+}
+
+/// Is the mapping of `file`? It was made by name, and a name can be given to another file. So its name, which nothing
+/// else has, is written to the one and looked for in the other.
+fn check_same(mapping: &Mapping, file: &OwnedFd, name: &Name, shown: &str) -> Result<(), CreateError> {
+    let written = name.file().as_bytes();
+    rustix::io::pwrite(file, written, 0).map_err(failed(shown, "writing to the new segment"))?;
+    match header_of(mapping) {
+        Some(bytes) if bytes.starts_with(written) => Ok(()),
+        _ => {
+            let replaced = io::Error::other("another file has its temporary name");
+            Err(failed(shown, "mapping the new segment")(replaced))
         }
     }
 }
 
-/// Has the file system set aside every page. In steps, as a signal may undo all of a step that it interrupts.
-fn reserve(file: &OwnedFd, length: u64) -> Result<(), Errno> {
-    const STEP: u64 = 16 << 20;
-    let mut reserved = 0;
-    while reserved < length {
-        let step = STEP.min(length - reserved);
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), reserved, step) {
-            Ok(()) => reserved += step,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
+fn open_folder(name: &Name) -> Result<Opened<'_>, CreateError> {
+    name.folder().open(None).map_err(|error| CreateError::Folder { name: name.into(), error })
 }
 
-/// Whether `mapping` is of the file whose first bytes are `header`. It was mapped by name, and a name can be given to
-/// another file and back; no two rings have the same header, which says when each was made, in nanoseconds.
-fn is_mapping_of(mapping: &Mapping, header: &[u8]) -> bool {
-    if mapping.len() < header.len() {
-        return false;
-    }
-    let mut mapped = [0; size_of::<Header>()];
-    // SAFETY: the mapping is readable and at least as long as a header. Nobody who keeps to the protocol writes to it
-    // once the segment has its name; whatever we read is only compared.
-    unsafe { core::ptr::copy_nonoverlapping(mapping.base().as_ptr(), mapped.as_mut_ptr(), mapped.len()) };
-    mapped == header
-}
-
-/// Free bytes where segments are made; `None` where there is no limit, or no telling.
-fn free_space() -> Option<u64> {
-    let space = rustix::fs::statvfs(FOLDER).ok()?;
-    (space.f_blocks > 0).then(|| space.f_bavail.saturating_mul(space.f_frsize))
+fn folder_to_unlink(name: &Name) -> Result<Opened<'_>, UnlinkError> {
+    name.folder().open(None).map_err(|error| UnlinkError::Folder { name: name.into(), error })
 }
 
 fn no_space(name: &Name, needed: u64, available: u64) -> CreateError {
-    CreateError::NoSpace { name: name.into(), needed, available, place: FOLDER }
+    CreateError::NoSpace { name: name.into(), needed, available, place: name.folder().place().into() }
 }
 
-fn failed<E: Into<io::Error>>(name: &Name, doing: &'static str) -> impl FnOnce(E) -> CreateError {
-    let name = String::from(name);
-    move |error| CreateError::System { name, doing, source: error.into() }
-}
-
-fn create_failed(name: &Name, needed: u64, error: ShmemError) -> CreateError {
-    match error {
-        ShmemError::MapCreateFailed(errno) | ShmemError::UnknownOsError(errno) => {
-            match Errno::from_raw_os_error(errno as i32) {
-                Errno::ACCESS | Errno::PERM | Errno::ROFS => {
-                    CreateError::Permission { name: name.into(), place: FOLDER }
-                }
-                // There may be bytes enough and no inode or address space to use them: then that is what to say.
-                errno => match free_space() {
-                    Some(available) if errno == Errno::NOSPC && available < needed => no_space(name, needed, available),
-                    _ => failed(name, "creating the segment")(errno),
-                },
-            }
+fn create_failed(name: &Name, folder: &Opened<'_>, needed: u64, errno: Errno) -> CreateError {
+    match errno {
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => {
+            CreateError::Permission { name: name.into(), place: name.folder().place().into() }
         }
-        other => failed(name, "creating the segment")(io::Error::other(other)),
+        // There may be bytes enough and no inode or address space to use them: then that is what to say.
+        errno => match folder.free_space() {
+            Some(available) if errno == Errno::NOSPC && available < needed => no_space(name, needed, available),
+            _ => failed(&String::from(name), "creating the segment")(errno),
+        },
     }
 }
 
@@ -350,5 +354,14 @@ fn open_failed(name: &Name, errno: Errno) -> OpenError {
         Errno::ISDIR => OpenError::NotAFile { name, found: "directory" },
         Errno::NXIO => OpenError::NotAFile { name, found: "socket" },
         errno => OpenError::System { name, doing: "opening it", source: errno.into() },
+    }
+}
+
+fn unlink_failed(name: &Name, errno: Errno) -> UnlinkError {
+    match errno {
+        Errno::NOENT => UnlinkError::NotFound { name: name.into() },
+        Errno::ACCESS | Errno::PERM => UnlinkError::Permission { name: name.into() },
+        Errno::LOOP | Errno::ISDIR | Errno::NXIO => UnlinkError::NotARing { name: name.into() },
+        errno => UnlinkError::System { name: name.into(), source: errno.into() },
     }
 }

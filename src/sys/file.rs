@@ -2,6 +2,7 @@
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 
@@ -19,17 +20,35 @@ impl Inode {
         Inode { device: stat.st_dev as u64, number: stat.st_ino as u64 }
     }
 
-    /// The file that `path` names now; a symbolic link is itself.
-    pub(crate) fn at(path: &str) -> Result<Inode, Errno> {
-        rustix::fs::statat(CWD, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map(|stat| Inode::of(&stat))
+    /// The file that `path` names now, seen from `folder`; a symbolic link is itself.
+    pub(crate) fn at(folder: impl AsFd, path: &str) -> Result<Inode, Errno> {
+        rustix::fs::statat(folder, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).map(|stat| Inode::of(&stat))
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.number
     }
 }
 
 /// Opens an existing file with a description of its own. Follows no link, waits for nobody, is not inherited by exec.
 pub(crate) fn open(path: &str, access: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    open_at(CWD, path, access)
+}
+
+/// As [`open`], of a path as it is seen from `folder`.
+pub(crate) fn open_at(folder: impl AsFd, path: impl Arg + Copy, access: OFlags) -> Result<OwnedFd, Errno> {
+    open_flags(folder, path, access | OFlags::NOFOLLOW)
+}
+
+/// Opens a file that `/proc` shows as open: the link there is no link to follow, but the file itself.
+pub(crate) fn reopen(path: &str, access: OFlags) -> Result<OwnedFd, Errno> {
+    open_flags(CWD, path, access)
+}
+
+fn open_flags(folder: impl AsFd, path: impl Arg + Copy, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     loop {
-        match rustix::fs::open(path, flags, Mode::empty()) {
+        match rustix::fs::openat(&folder, path, flags, Mode::empty()) {
             Err(Errno::INTR) => {}
             result => return result,
         }

@@ -54,6 +54,9 @@ impl Drop for NoForks {
 fn watch_forks() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
+        if cfg!(miri) {
+            return; // it has no forks
+        }
         // SAFETY: the three functions live as long as the program, and do only what may be done in a forked child. When
         // this fails, for want of memory, forks go unnoticed.
         let _ = unsafe { libc::pthread_atfork(Some(lock), Some(unlock), Some(in_child)) };

@@ -40,21 +40,83 @@ impl Mapping {
         Mapping::of_our_own(base, length)
     }
 
+    /// The first `length` bytes of `file`, which must be as long.
+    pub(crate) fn of_file(file: impl AsFd, length: usize) -> io::Result<Mapping> {
+        let _until_marked = fork::forbid();
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at a place that the kernel chooses.
+        let base = unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, access, MapFlags::SHARED, file, 0) }?;
+        Mapping::of_our_own(base, length)
+    }
+
+    /// New memory, for this process alone. `huge` says of which pages of the pool.
+    pub(crate) fn private(length: usize, huge: MapFlags) -> io::Result<Mapping> {
+        let _until_marked = fork::forbid();
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at a place that the kernel chooses.
+        let base =
+            unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), length, access, MapFlags::PRIVATE | huge) }?;
+        Mapping::of_our_own(base, length)
+    }
+
+    /// The `length` bytes that `map` maps, somewhere else than where anything is.
+    pub(crate) fn made(length: usize, map: impl FnOnce() -> io::Result<*mut c_void>) -> io::Result<Mapping> {
+        let _until_marked = fork::forbid();
+        Mapping::of_our_own(map()?, length)
+    }
+
     /// A page that cannot be accessed, and that keeps the description behind `file` open without a descriptor. To be
     /// called where [forks are forbidden](fork::forbid).
     pub(crate) fn anchor(file: impl AsFd) -> io::Result<Mapping> {
-        let length = rustix::param::page_size();
+        // NB: of a file in huge pages nothing smaller can be mapped, marked and unmapped.
+        let length = rustix::param::page_size().max(rustix::fs::fstat(&file)?.st_blksize as usize);
         // SAFETY: a new mapping at a place that the kernel chooses.
         let base =
             unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, ProtFlags::empty(), MapFlags::SHARED, file, 0) }?;
         Mapping::of_our_own(base, length)
     }
 
+    /// The same memory at an address that is a multiple of `size`, a power of two, so that it can be mapped in pages of
+    /// that size.
+    pub(crate) fn aligned_to(self, size: usize) -> io::Result<Mapping> {
+        if self.base.addr().get() % size == 0 {
+            return Ok(self);
+        }
+        let _until_moved = fork::forbid();
+        let room = self.length.next_multiple_of(rustix::param::page_size()) + size;
+        let nowhere = core::ptr::null_mut();
+        // SAFETY: a new mapping at a place that the kernel chooses, which nobody can access.
+        let found = unsafe { rustix::mm::mmap_anonymous(nowhere, room, ProtFlags::empty(), MapFlags::PRIVATE) }?;
+        let offset = found.addr().next_multiple_of(size) - found.addr();
+        // SAFETY: the offset is less than `size`, so it lies within what has just been mapped.
+        let target = unsafe { found.byte_add(offset) };
+        let flags = MremapFlags::MAYMOVE;
+        // SAFETY: our own mapping, of which nobody has an address yet, moves to where nothing but our own room is.
+        let moved = unsafe { rustix::mm::mremap_fixed(self.base.as_ptr(), self.length, self.length, flags, target) };
+        let end = self.length.next_multiple_of(rustix::param::page_size());
+        let rest = match moved {
+            Ok(_) => [(0, offset), (offset + end, room - offset - end)],
+            Err(_) => [(0, room), (0, 0)],
+        };
+        for (start, length) in rest.into_iter().filter(|&(_, length)| length > 0) {
+            // SAFETY: it lies within the room.
+            let start = unsafe { found.byte_add(start) };
+            // SAFETY: what is left of the room, in which there is nothing.
+            let _ = unsafe { rustix::mm::munmap(start, length) };
+        }
+        let base = NonNull::new(moved?).ok_or(io::ErrorKind::OutOfMemory)?;
+        let mapping = Mapping { base, ..self };
+        core::mem::forget(self);
+        Ok(mapping)
+    }
+
     fn of_our_own(base: *mut c_void, length: usize) -> io::Result<Mapping> {
         let base = NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)?;
         let mapping = Mapping { base, length, process: Incarnation::current() };
-        // SAFETY: the range is the mapping that has just been made, and nobody else knows of it.
-        unsafe { rustix::mm::madvise(base.as_ptr(), length, Advice::LinuxDontFork) }?;
+        if !cfg!(miri) {
+            // SAFETY: the range is the mapping that has just been made, and nobody else knows of it.
+            unsafe { rustix::mm::madvise(base.as_ptr(), length, Advice::LinuxDontFork) }?;
+        }
         Ok(mapping)
     }
 

@@ -5,4 +5,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod mapping;
+pub(crate) mod pages;
 pub(crate) mod process;
+pub(crate) mod shm;
+pub(crate) mod socket;

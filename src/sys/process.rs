@@ -19,12 +19,10 @@ pub(crate) struct Identity {
 impl Identity {
     pub(crate) fn of_this_process() -> Identity {
         let mut stat = [0; 1024];
-        let namespace = rustix::fs::stat("/proc/self/ns/pid");
         Identity {
             pid: pid(),
             start_time: start_time(read_proc("/proc/self/stat", &mut stat)).unwrap_or(0),
-            #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-            pid_namespace: namespace.map_or(0, |stat| stat.st_ino as u64),
+            pid_namespace: namespace("pid"),
         }
     }
 }
@@ -60,8 +58,7 @@ pub(crate) fn run_state(of: &Identity) -> Option<RunState> {
     if !is_of(stat, of) {
         return None;
     }
-    let state = stat.get(stat.iter().rposition(|&byte| byte == b')')? + 2)?;
-    Some(if matches!(state, b'T' | b't') { RunState::Stopped } else { RunState::Running })
+    Some(if matches!(state(stat)?, b'T' | b't') { RunState::Stopped } else { RunState::Running })
 }
 
 /// Kills this very process, not one that has got its pid since. One that is gone already is no error.
@@ -83,9 +80,110 @@ pub(crate) fn kill(victim: &Identity) -> io::Result<()> {
     }
 }
 
+/// A process of our own pid and time namespace, in one word: `start_time:42 | pid:22`. 0 is nobody.
+///
+/// No process that comes later is the same one: it would have to get the pid within the clock tick, ten milliseconds,
+/// in which this one was started, after all other pids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life(u64);
+
+impl Life {
+    const PID_BITS: u32 = 22;
+    const PID: u64 = (1 << Self::PID_BITS) - 1;
+
+    /// `None` where the system does not say when we were started.
+    pub(crate) fn ours() -> Option<Life> {
+        let us = Identity::of_this_process();
+        (us.start_time != 0).then(|| Life::of(&us))
+    }
+
+    pub(crate) const fn of(process: &Identity) -> Life {
+        Life(process.start_time << Self::PID_BITS | process.pid as u64 & Self::PID)
+    }
+
+    pub(crate) const fn from_word(word: u64) -> Life {
+        Life(word)
+    }
+
+    pub(crate) const fn word(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn pid(self) -> u32 {
+        (self.0 & Self::PID) as u32
+    }
+
+    const fn start_time(self) -> u64 {
+        self.0 >> Self::PID_BITS
+    }
+
+    /// Whether the process has ended, and with it all that it stored. Doubt is a no.
+    pub(crate) fn is_over(self) -> bool {
+        if self.pid() == pid() {
+            // We have its pid: then it is us, or was.
+            return Life::ours().is_some_and(|us| us != self);
+        }
+        if is_free(self.pid()) {
+            return true;
+        }
+        // A process with its pid is there. The same one? Another `/proc` than ours would tell of others.
+        if !is_our_proc() {
+            return false;
+        }
+        let mut buffer = [0; 1024];
+        let stat = read_proc(&format!("/proc/{}/stat", self.pid()), &mut buffer);
+        match (start_time(stat), state(stat)) {
+            (None, _) | (_, None) => is_free(self.pid()), // it may have ended meanwhile, or we may not look
+            (Some(start), _) if start & (u64::MAX >> Self::PID_BITS) != self.start_time() => true,
+            // A zombie does nothing any more. Its other threads, as long as they are listed, may.
+            (_, Some(b'Z')) => is_alone(self.pid()),
+            _ => false,
+        }
+    }
+}
+
+/// Where a [`Life`] means something: our pid namespace, and our time namespace, in which start times count. `None` where
+/// that cannot be said, so that nothing can be said of others.
+pub(crate) fn namespaces() -> Option<u64> {
+    // These numbers have 32 bits. There are time namespaces from Linux 5.6 on.
+    let (pid, time) = (namespace("pid"), namespace("time") & u64::from(u32::MAX));
+    (pid != 0 && is_our_proc()).then_some(pid << 32 | time)
+}
+
+/// The inode number of one of our namespaces; 0 where `/proc` is not there.
+fn namespace(of: &str) -> u64 {
+    if cfg!(miri) {
+        return 0; // it does not know the call
+    }
+    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+    rustix::fs::stat(format!("/proc/self/ns/{of}")).map_or(0, |stat| stat.st_ino as u64)
+}
+
+/// Whether no process has this pid.
+pub(crate) fn is_free(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().filter(|&pid| pid > 0).and_then(Pid::from_raw);
+    // A word with an impossible pid is nobody's.
+    pid.is_none_or(|pid| rustix::process::test_kill_process(pid) == Err(Errno::SRCH))
+}
+
+/// Whether `/proc` shows the pids of our own namespace.
+fn is_our_proc() -> bool {
+    let link = rustix::fs::readlink("/proc/self", Vec::new());
+    link.is_ok_and(|link| link.to_str().ok().and_then(|text| text.parse().ok()) == Some(pid()))
+}
+
+/// Whether a process has no thread but its first one.
+fn is_alone(pid: u32) -> bool {
+    std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|tasks| tasks.count() == 1)
+}
+
+/// Field 3 of `/proc/PID/stat`.
+fn state(stat: &[u8]) -> Option<u8> {
+    stat.get(stat.iter().rposition(|&byte| byte == b')')? + 2).copied()
+}
+
 fn is_of(stat: &[u8], process: &Identity) -> bool {
-    let namespace = rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino);
-    start_time(stat) == Some(process.start_time) && process.pid_namespace == namespace
+    start_time(stat) == Some(process.start_time) && process.pid_namespace == namespace("pid")
 }
 
 /// Nanoseconds since 1970.
@@ -106,6 +204,9 @@ fn start_time(stat: &[u8]) -> Option<u64> {
 
 /// The text of a small file of `/proc`, or nothing.
 fn read_proc<'b>(path: &str, buffer: &'b mut [u8]) -> &'b [u8] {
+    if cfg!(miri) {
+        return &[]; // it knows neither `/proc` nor the call that opens it
+    }
     let length = super::file::open(path, OFlags::RDONLY)
         .ok()
         .and_then(|file| super::file::read_start(file, buffer).ok())
@@ -123,6 +224,29 @@ mod tests {
         assert_eq!(start_time(&stat), Some(987_654));
         stat.truncate(12);
         assert_eq!(start_time(&stat), None);
+    }
+
+    #[test]
+    fn a_process_is_over_when_it_has_ended_and_not_before_whoever_has_its_pid() {
+        let us = Life::ours().expect("/proc is there");
+        assert_eq!((us.pid(), Life::from_word(us.word())), (std::process::id(), us));
+        assert!(!us.is_over());
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("it can be run");
+        let mut buffer = [0; 1024];
+        let stat = read_proc(&format!("/proc/{}/stat", child.id()), &mut buffer);
+        let start_time = start_time(stat).expect("it is there");
+        let of = |start_time| Life::of(&Identity { pid: child.id(), start_time, pid_namespace: 0 });
+        let life = of(start_time);
+        assert!(!life.is_over());
+        assert!(of(start_time - 1).is_over(), "an earlier process with the same pid");
+        assert!(Life::of(&Identity { start_time: 1, ..Identity::of_this_process() }).is_over(), "likewise, of ours");
+        child.kill().expect("it is there");
+        // A zombie, until it is waited for.
+        while !life.is_over() {
+            std::thread::yield_now();
+        }
+        child.wait().expect("it ends");
+        assert!(life.is_over());
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub const CONSUMER: usize = 512 + 256 + 8;
 /// Offsets of the words that those sleep on who wait for a message, and for room. Four bytes each.
 pub const MESSAGES: usize = 512 + 640;
 pub const ROOM: usize = 512 + 768;
-pub const RECORDS: usize = 512 + 1024;
+pub const RECORDS: usize = 512 + 1152;
 pub const RECORD: usize = 128;
 
 /// The fields of the header: name, offset, length in bytes.

@@ -16,6 +16,7 @@ pub mod bytes;
 pub mod damage;
 pub mod helper;
 pub mod kinds;
+pub mod memory;
 
 /// Long enough for anything that works, on a machine with other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,6 +91,13 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::yield_now();
     }
+}
+
+/// Says, past the test harness, which keeps to itself what tests that pass have to say, that this one did not check
+/// something, and why.
+pub fn not_checked(why: impl std::fmt::Display) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = std::io::stderr().lock().write_all(format!("NOT CHECKED by {test}: {why}\n").as_bytes());
 }
 
 /// What a child process can be told to do.
@@ -168,6 +176,11 @@ impl Child {
                 panic!("child {} ended with {status:?}; it last said {:?}", self.pid(), self.last)
             }
         }
+    }
+
+    /// What a child that was killed had said and nobody has heard yet.
+    pub fn said(&mut self) -> Vec<String> {
+        self.lines.iter().collect()
     }
 
     /// Waits until the child says `word`, and nothing else before.

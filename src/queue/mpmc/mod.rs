@@ -66,7 +66,6 @@ use crate::layout::control::{Record, RecordWords};
 use crate::message::Message;
 use crate::queue::attachment::Attachment;
 use crate::recover::{self, Recovered};
-use crate::registry;
 use crate::ring::memory::{Mapped, Single};
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -90,9 +89,8 @@ impl<T: Message> Ring<T> {
     ///
     /// Asks the kernel for each attached process, about a microsecond, and looks at all cells once for each dead one.
     pub fn recover(&self) -> Recovered {
-        let parts = self.attachment.parts();
-        let memory = Mapped::<T, Single>::new(parts.clone());
-        let recovered = self.attachment.with_file(|file| recover::recover::<T, _>(&memory, parts.records(), file));
+        let memory = Mapped::<T, Single>::new(self.attachment.parts().clone());
+        let recovered = self.attachment.ask(|register| recover::recover::<T, _>(&memory, register));
         let recovered = recovered.unwrap_or_default();
         if !recovered.is_empty() {
             self.attachment.announce();
@@ -144,7 +142,7 @@ impl Membership {
             // Acquire: what it has pushed or popped before it left is seen. Pairs with the Release in `drop`.
             words.attached.load(Ordering::Acquire) != 0
                 && count(words, self.role.other()).load(Ordering::Acquire) > 0
-                && !(asking && self.attachment.with_file(|file| registry::is_dead(file, record)).unwrap_or(false))
+                && !(asking && self.attachment.is_dead(record))
         };
         records.iter().enumerate().any(is_there)
     }

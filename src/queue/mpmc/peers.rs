@@ -6,7 +6,6 @@ use crate::layout::control::{Record, RecordWords};
 use crate::message::Message;
 use crate::queue::mpmc::Ring;
 use crate::recover::Recovered;
-use crate::registry;
 use crate::ring::memory::{Mapped, Memory, Single};
 use crate::sys::process::{self, Identity, RunState};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -99,7 +98,7 @@ impl<T: Message> Ring<T> {
     }
 
     fn peer(&self, record: usize, words: &RecordWords) -> Peer {
-        let is_dead = self.attachment.with_file(|file| registry::is_dead(file, record)).unwrap_or(false);
+        let is_dead = self.attachment.is_dead(record);
         let stopped = || process::run_state(&identity(words)) == Some(RunState::Stopped);
         Peer {
             pid: load(&words.pid) as u32,
@@ -138,7 +137,7 @@ impl<T: Message> Ring<T> {
         }
         let records = self.attachment.parts().records();
         let is_it = |words: &&Record| load(&words.attached) != 0 && load(&words.pid) == u64::from(pid);
-        let is_dead = |record| self.attachment.with_file(|file| registry::is_dead(file, record)).unwrap_or(false);
+        let is_dead = |record| self.attachment.is_dead(record);
         let is_alive = |&(record, words): &(usize, &Record)| is_it(&words) && !is_dead(record);
         let Some((_, words)) = records.iter().enumerate().find(is_alive) else {
             return Err(EvictError::NotAttached { ring: ring(), pid });

@@ -53,8 +53,7 @@ fn coarse_now() -> i64 {
 /// Clears up after all who have died. Says whether there was anything to do.
 #[cold]
 pub(super) fn look<T>(attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
-    let records = attachment.parts().records();
-    let recovered = attachment.with_file(|file| recover::recover::<T, _>(memory, records, file));
+    let recovered = attachment.ask(|register| recover::recover::<T, _>(memory, register));
     let found = recovered.is_some_and(|recovered| !recovered.is_empty());
     if found {
         attachment.announce();
@@ -94,8 +93,7 @@ fn wait_or_repair<T>(held: Held, attachment: &Attachment, memory: &Mapped<T, Sin
     if held.owner() == attachment.record() {
         return false;
     }
-    let records = attachment.parts().records();
-    let repaired = attachment.with_file(|file| recover::repair::<T, _>(memory, records, file, held)).unwrap_or(false);
+    let repaired = attachment.ask(|register| recover::repair::<T, _>(memory, register, held)).unwrap_or(false);
     if repaired {
         attachment.announce();
     }

@@ -2,6 +2,7 @@
 
 use super::guards::Peek;
 use crate::error::{PopError, PopSliceError, Role, TryPopError};
+use crate::layout::tag::Tag;
 use crate::message::Message;
 use crate::queue::attachment::Attachment;
 use crate::queue::blocking::{Iter, TryIter, blocking_pops};
@@ -82,23 +83,20 @@ impl<T: Message> Consumer<T> {
     /// ```
     #[inline]
     pub fn try_pop(&mut self) -> Result<T, TryPopError> {
-        if let Some(message) = self.ring.pop_at_once() {
-            self.notify();
-            return Ok(message);
-        }
-        self.try_pop_with_care()
-    }
-
-    /// The same when there is nothing, or something is wrong with it.
-    #[inline(never)]
-    fn try_pop_with_care(&mut self) -> Result<T, TryPopError> {
-        match self.ring.pop()? {
-            Read::Got(message) => {
+        match self.ring.pop() {
+            Ok(message) => {
                 self.notify();
                 Ok(message)
             }
-            Read::Empty => Err(self.nothing_there()),
-            Read::Invalid(invalid) => {
+            Err(seen) => self.not_popped(seen),
+        }
+    }
+
+    #[inline(never)]
+    fn not_popped(&mut self, seen: Tag) -> Result<T, TryPopError> {
+        match self.ring.why_not(seen)? {
+            None => Err(self.nothing_there()),
+            Some(invalid) => {
                 self.notify();
                 Err(TryPopError::Invalid(invalid))
             }

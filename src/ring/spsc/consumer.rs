@@ -22,9 +22,9 @@ pub(crate) struct Consumer<T, M> {
 /// So many lines ahead are fetched while one is read: as far as a line takes to come from another core.
 const AHEAD: usize = 2;
 
-/// What became of an attempt to read.
-pub(crate) enum Read<V> {
-    Got(V),
+/// What became of an attempt to read several messages.
+pub(crate) enum Read {
+    Got(usize),
     Empty,
     Invalid(Box<Invalid>),
 }
@@ -53,20 +53,22 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// How many messages of the cell in front can be read. Looks at the tag only when none is known to be there.
     #[inline(always)]
     fn available(&mut self) -> Result<usize, Box<Corrupted>> {
-        if self.known() == 0 && !self.notice() {
-            self.look()?;
+        if self.known() == 0 {
+            if let Err(tag) = self.notice() {
+                self.judge(tag)?;
+            }
         }
         Ok(self.known())
     }
 
-    /// Looks whether there are messages now, where none was known to be.
+    /// Looks for messages where none was known to be. If there are some, they are known from now on; else, says what the
+    /// tag says.
     #[inline(always)]
-    fn notice(&mut self) -> bool {
-        // Acquire: as in `look`.
-        let tag = Tag::from_word(self.memory.word(self.cursor.cell).load(Ordering::Acquire));
+    fn notice(&mut self) -> Result<(), Tag> {
+        let tag = self.tag();
         let ahead = tag.word().wrapping_sub(self.cursor.tag.word());
         if ahead == 0 || ahead > self.cursor.room() as u64 {
-            return false;
+            return Err(tag);
         }
         self.seen = tag;
         if M::ITEMS_PER_CELL > 1 && ahead == M::ITEMS_PER_CELL as u64 {
@@ -74,7 +76,7 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             // take the line away from it.
             self.memory.prefetch(self.cursor.lines_later(AHEAD.min(self.memory.cells()), &self.memory).cell);
         }
-        true
+        Ok(())
     }
 
     /// How many messages of the cell in front are known to be there.
@@ -84,12 +86,15 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         (self.seen.word() - self.cursor.tag.word()) as usize
     }
 
-    /// What the tag of the cursor's cell says: the cursor's own tag, when none of the line's messages that lie before us
-    /// is there.
     #[inline(always)]
-    fn look(&self) -> Result<Tag, Box<Corrupted>> {
+    fn tag(&self) -> Tag {
         // Acquire: the items are read after. Pairs with the Release store in `Producer::publish`.
-        let tag = Tag::from_word(self.memory.word(self.cursor.cell).load(Ordering::Acquire));
+        Tag::from_word(self.memory.word(self.cursor.cell).load(Ordering::Acquire))
+    }
+
+    /// What the tag of the cursor's cell means: the cursor's own tag, when nothing from the cursor on is there.
+    #[inline(always)]
+    fn judge(&self, tag: Tag) -> Result<Tag, Box<Corrupted>> {
         let ahead = tag.word().wrapping_sub(self.cursor.tag.word());
         if ahead <= self.cursor.room() as u64 {
             return Ok(tag);
@@ -114,47 +119,41 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
 
     /// Whether there is nothing to pop. Exact: only we pop, and what is pushed stays.
     pub(crate) fn is_empty(&self) -> Result<bool, Box<Corrupted>> {
-        Ok(self.known() == 0 && self.look()? == self.cursor.tag)
+        Ok(self.known() == 0 && self.judge(self.tag())? == self.cursor.tag)
     }
 
     /// Messages that can be popped: at least this many.
     pub(crate) fn len(&self) -> Result<usize, Box<Corrupted>> {
-        let here = self.look()?.count().max(self.seen.count()) - self.cursor.item();
+        let here = self.judge(self.tag())?.count().max(self.seen.count()) - self.cursor.item();
         let position = self.cursor.position();
         // Beyond our own line `tail` says what there is, which may lag behind the tags.
         let counted = super::pushed(&self.memory).max(position + here as u64) - position;
         Ok(counted.min(self.memory.capacity() as u64) as usize)
     }
 
-    /// Takes the next message.
+    /// Takes the next message if there is one and it is valid; else says what the tag says, for [`why_not`](Self::why_not).
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Result<Read<T>, Box<Corrupted>> {
-        if let Some(item) = self.pop_at_once() {
-            return Ok(Read::Got(item));
+    pub(crate) fn pop(&mut self) -> Result<T, Tag> {
+        if self.known() == 0 {
+            self.notice()?;
         }
-        if self.available()? == 0 {
-            return Ok(Read::Empty);
+        match self.read() {
+            Some(item) => {
+                self.release(1);
+                Ok(item)
+            }
+            None => Err(self.seen),
         }
-        let position = self.cursor.position();
-        let item = self.read();
-        self.release(1);
-        Ok(match item {
-            Some(item) => Read::Got(item),
-            None => Read::Invalid(self.invalid(position)),
-        })
     }
 
-    /// Takes the next message if there is one and it is valid. Then it is all that [`pop`](Self::pop) does.
-    #[inline(always)]
-    pub(crate) fn pop_at_once(&mut self) -> Option<T> {
-        if self.known() == 0 && !self.notice() {
-            return None;
+    /// Why [`pop`](Self::pop) has not popped: there is nothing (`None`), or what there was is not valid, and is consumed.
+    pub(crate) fn why_not(&mut self, seen: Tag) -> Result<Option<Box<Invalid>>, Box<Corrupted>> {
+        if self.known() == 0 {
+            return self.judge(seen).map(|_| None);
         }
-        let item = self.read();
-        if item.is_some() {
-            self.release(1);
-        }
-        item
+        let position = self.cursor.position();
+        self.release(1);
+        Ok(Some(self.invalid(position)))
     }
 
     /// A copy of the message in front, which is known to be there. `None`: it is not valid.
@@ -211,13 +210,9 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// Fills `items` from the front with as many messages as there are, and returns how many.
     ///
     /// Stops before a message that is not valid. When that is the first one, it is consumed and reported.
-    pub(crate) fn pop_slice(&mut self, items: &mut [T]) -> Result<Read<usize>, Box<Corrupted>> {
+    pub(crate) fn pop_slice(&mut self, items: &mut [T]) -> Result<Read, Box<Corrupted>> {
         let mut filled = 0;
-        loop {
-            filled += self.read_whole_cells(&mut items[filled..]);
-            if filled == items.len() {
-                break;
-            }
+        while filled < items.len() {
             let available = match self.available() {
                 Ok(available) => available,
                 // What has been read is good; the next call meets the corruption first.
@@ -226,6 +221,11 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
             };
             if available == 0 {
                 break;
+            }
+            let whole = self.read_whole_cells(&mut items[filled..]);
+            if whole > 0 {
+                filled += whole;
+                continue;
             }
             let run = &mut items[filled..];
             let run_length = available.min(run.len());
@@ -247,16 +247,19 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         Ok(if filled > 0 { Read::Got(filled) } else { Read::Empty })
     }
 
-    /// Fills `items` from the front as long as the next cell is complete and `items` has room for all of it, and returns
-    /// with how many. Nothing is handed over. Apart from the rest, so that the compiler knows how much it copies.
+    /// Fills `items` from the front as long as the next cell is known to be complete and `items` has room for all of it, and
+    /// returns with how many. Nothing is handed over. Apart from the rest, so that the compiler knows how much it copies.
     #[inline(always)]
     fn read_whole_cells(&mut self, items: &mut [T]) -> usize {
         let (mut cursor, mut filled) = (self.cursor, 0);
-        while cursor.item() == 0 && filled + M::ITEMS_PER_CELL <= items.len() {
+        while filled + M::ITEMS_PER_CELL <= items.len() {
             let run = &mut items[filled..filled + M::ITEMS_PER_CELL];
-            let whole = cursor.tag.plus(M::ITEMS_PER_CELL);
-            // Acquire: as in `look`.
-            let is_whole = self.memory.word(cursor.cell).load(Ordering::Acquire) == whole.word();
+            let tag = match filled {
+                0 => self.seen,
+                // Acquire: as in `tag`.
+                _ => Tag::from_word(self.memory.word(cursor.cell).load(Ordering::Acquire)),
+            };
+            let is_whole = cursor.item() == 0 && tag == cursor.tag.plus(M::ITEMS_PER_CELL);
             // What is not valid is for the caller to find once more.
             if !is_whole || self.read_run(cursor, run) < run.len() {
                 break;

@@ -71,11 +71,12 @@ fn push_slice<const K: usize>(writer: &mut Writer<K>, values: &[u64]) -> usize {
 }
 
 fn pop<const K: usize>(reader: &mut Reader<K>) -> Option<u64> {
-    match reader.pop().expect("nothing is corrupted") {
-        Read::Got(value) => Some(value),
-        Read::Empty => None,
-        Read::Invalid(_) => unreachable!("every u64 is valid"),
-    }
+    let not_popped = match reader.pop() {
+        Ok(value) => return Some(value),
+        Err(seen) => reader.why_not(seen).expect("nothing is corrupted"),
+    };
+    assert!(not_popped.is_none(), "every u64 is valid");
+    None
 }
 
 /// Pops all that is there, up to `most`.
