@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 /// The cpus of the two sides of a measurement. The near side is the one that holds the clock.
 #[derive(Clone, Copy)]
@@ -19,10 +21,15 @@ impl Cores {
         Cores { near, far: cpus.next().unwrap_or(near) }
     }
 
+    /// Whether both sides have to share one cpu.
+    pub fn are_one(self) -> bool {
+        self.near == self.far
+    }
+
     /// What a reader must know of these cores to make sense of the numbers.
     pub fn describe(self) -> String {
         match self {
-            Cores { near, far } if near == far => format!(
+            Cores { near, .. } if self.are_one() => format!(
                 "ONLY ONE CPU ({near}) may be used: both sides share it and take turns, so the numbers below say how fast \
                  the system switches between them, and nothing about a ring"
             ),
@@ -50,11 +57,15 @@ pub fn preemptions() -> i64 {
 
 /// A wait this long means that the other side cannot run: it lost its cpu to somebody else, or has the same one.
 const POLLS_PER_YIELD: u64 = 1 << 16;
-/// A wait this long means that the other side is gone.
-const POLLS_AT_MOST: u64 = 1 << 33;
-
 /// Where there are more threads than cores, a wait this long means that the other side may want this core.
 const POLLS_PER_YIELD_IN_A_CROWD: u64 = 1 << 6;
+/// A wait this long means that the other side is gone, or that a message is lost.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+thread_local! {
+    /// Since when this thread gives way, if it does.
+    static GIVING_WAY: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// Polls until there is something. All candidates wait in this same way. No pause instruction: it delays the moment at
 /// which a line is seen to have come, in a virtual machine by more than the line takes.
@@ -78,14 +89,16 @@ fn wait_yielding<const POLLS_PER_YIELD: u64, V>(mut poll: impl FnMut() -> Option
         }
         polls += 1;
         if polls % POLLS_PER_YIELD == 0 {
-            give_way(polls);
+            give_way(polls == POLLS_PER_YIELD);
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn give_way(polls: u64) {
-    assert!(polls < POLLS_AT_MOST, "the other side does not answer");
+fn give_way(begins: bool) {
+    let since = GIVING_WAY.get().filter(|_| !begins).unwrap_or_else(Instant::now);
+    GIVING_WAY.set(Some(since));
+    assert!(since.elapsed() < PATIENCE, "the other side does not answer: it is gone, or a message is lost");
     std::thread::yield_now();
 }
