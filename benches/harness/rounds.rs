@@ -176,7 +176,7 @@ pub struct Report {
     /// How often we waited as the two cpus were found on one physical core.
     waited: u32,
     /// Blocks that were measured like that all the same.
-    pub on_one_core: u32,
+    on_one_core: u32,
     repeated: u64,
     disturbed: u64,
 }
@@ -214,8 +214,14 @@ pub fn measure<T: Task>(
 }
 
 impl Report {
+    /// Whether so many blocks were measured with both sides on one core that the medians may be of that.
+    pub fn is_of_one_core(&self, cores: Cores) -> bool {
+        cores.are_siblings() || self.on_one_core as usize * 10 > self.rounds * self.blocks
+    }
+
     fn wait_for_two_cores(&mut self, probe: &mut Link, cores: Cores) {
-        if cores.are_one() {
+        // Where cpus stay where they are, the system knows whether they share a core.
+        if cores.are_one() || !cores.wander {
             return;
         }
         for _ in 0..PATIENCE {
