@@ -21,8 +21,9 @@ pub trait Channel<T>: Sized {
     /// The end that is read from.
     type Reader: Reader<T> + 'static;
 
-    /// The near side: a new channel of that name, which goes when this, or the last end, is dropped. It is not for
-    /// more messages of `T` than `capacity`, as far as the candidate can be told.
+    /// The near side: a new channel of that name, with room for `capacity` messages as far as the candidate can be told.
+    /// The name goes when this is dropped, which is done as soon as the two ends have exchanged a message: a process that
+    /// is killed after that leaves nothing behind.
     ///
     /// # Errors
     /// What the system or the candidate refused, and why.

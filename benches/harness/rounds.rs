@@ -8,6 +8,7 @@ use super::timed::{Latencies, histogram};
 use hdrhistogram::Histogram;
 use std::any::Any;
 use std::fmt;
+use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -72,8 +73,9 @@ impl Task for Job {
 /// One candidate, and what it needed in each round.
 pub struct Row<T> {
     pub task: T,
-    /// Or why it cannot be measured.
-    measured: Result<Box<dyn Measured>, String>,
+    /// While it is open.
+    measured: Option<Box<dyn Measured>>,
+    failure: Option<String>,
     count: u64,
     nanoseconds: Vec<f64>,
     /// Where the time of each is what counts: all of them.
@@ -81,35 +83,48 @@ pub struct Row<T> {
 }
 
 impl<T: Task> Row<T> {
-    pub fn new(task: T, cores: Cores, quick: bool) -> Row<T> {
+    pub fn new(task: T) -> Row<T> {
+        Row { task, measured: None, failure: None, count: 0, nanoseconds: Vec::new(), latencies: histogram() }
+    }
+
+    pub fn open(&mut self, cores: Cores, quick: bool) {
         let opened = caught(|| {
-            let mut measured = task.open(cores)?;
-            let count = if quick { 100 } else { count_for(&mut *measured, task.run_time()) };
+            let mut measured = self.task.open(cores)?;
+            let count = if quick { 100 } else { count_for(&mut *measured, self.task.run_time()) };
             Ok((measured, count))
         });
-        let (measured, count) = match opened {
-            Ok((measured, count)) => (Ok(measured), count),
-            Err(reason) => (Err(reason), 0),
-        };
-        Row { task, measured, count, nanoseconds: Vec::new(), latencies: histogram() }
+        match opened {
+            _ if self.failure.is_some() => {}
+            Ok((measured, count)) => (self.measured, self.count) = (Some(measured), count),
+            Err(reason) => self.failure = Some(reason),
+        }
     }
 
     pub fn measure(&mut self) {
-        let Ok(measured) = &mut self.measured else {
+        let Some(measured) = &mut self.measured else {
             return;
         };
         match caught(|| Ok(measured.run(self.count))) {
             Ok(took) => self.nanoseconds.push(took.as_secs_f64() * 1e9 / self.count as f64),
-            Err(reason) => return self.measured = Err(reason),
+            Err(reason) => {
+                self.failure = Some(reason);
+                self.measured = None;
+                return;
+            }
         }
         if let Some(latencies) = measured.latencies() {
             self.latencies.add(&*latencies.lock().expect("nobody panicked")).expect("the same bounds");
         }
     }
 
+    /// For what cannot be had any more, or not here.
+    pub fn fail(&mut self, reason: String) {
+        self.failure = Some(reason);
+    }
+
     /// Why there are no figures, if there are none.
     pub fn failure(&self) -> Option<&str> {
-        self.measured.as_ref().err().map(String::as_str)
+        self.failure.as_deref()
     }
 
     /// Nanoseconds for one, by the median of all rounds.
@@ -158,9 +173,20 @@ pub struct Block<T> {
 }
 
 impl<T: Task> Block<T> {
+    /// All candidates, ready to be measured.
     pub fn new(title: impl Into<String>, tasks: impl IntoIterator<Item = T>, cores: Cores, quick: bool) -> Block<T> {
-        let rows = tasks.into_iter().map(|task| Row::new(task, cores, quick));
-        Block { title: title.into(), rows: rows.collect() }
+        let mut block = Block { title: title.into(), rows: tasks.into_iter().map(Row::new).collect() };
+        block.open(cores, quick);
+        block
+    }
+
+    pub fn open(&mut self, cores: Cores, quick: bool) {
+        self.rows.iter_mut().for_each(|row| row.open(cores, quick));
+    }
+
+    /// Gives up what the candidates need to be measured, and keeps the figures.
+    pub fn close(&mut self) {
+        self.rows.iter_mut().for_each(|row| row.measured = None);
     }
 
     pub fn row(&self, is_it: impl Fn(T) -> bool) -> Option<&Row<T>> {
@@ -205,7 +231,7 @@ pub fn measure<T: Task>(
         }
         report.rounds += 1;
     }
-    for measured in blocks.iter().flat_map(|block| &block.rows).flat_map(|row| &row.measured) {
+    for measured in blocks.iter().flat_map(|block| &block.rows).filter_map(|row| row.measured.as_ref()) {
         let (repeated, disturbed) = measured.disturbances();
         report.repeated += repeated;
         report.disturbed += disturbed;
@@ -239,10 +265,25 @@ impl Report {
     }
 }
 
+/// The rounds of one block, and of another.
+impl AddAssign for Report {
+    fn add_assign(&mut self, more: Report) {
+        self.blocks = 1;
+        self.rounds += more.rounds * more.blocks;
+        self.waited += more.waited;
+        self.on_one_core += more.on_one_core;
+        self.repeated += more.repeated;
+        self.disturbed += more.disturbed;
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { rounds, blocks, waited, on_one_core, repeated, disturbed } = self;
-        write!(f, "{rounds} rounds of {blocks} blocks, in each of which all candidates took turns; medians")?;
+        match blocks {
+            1 => write!(f, "{rounds} rounds, in each of which all candidates took turns; medians")?,
+            _ => write!(f, "{rounds} rounds of {blocks} blocks, in each of which all candidates took turns; medians")?,
+        }
         if *waited > 0 {
             write!(
                 f,

@@ -41,37 +41,12 @@ pub mod shaq;
 pub mod sysv_mq;
 #[cfg(feature = "unix-socket")]
 pub mod unix_socket;
+pub mod vyukov;
 
+pub use crate::harness::channel::Channel;
+pub use crate::harness::in_place::{LendingReader, LendingWriter};
 pub use description::{Contract, Description, Sleeps};
 pub use weaker::{WhenFull, keeps_the_weaker_contract};
-
-/// Something with two ends that two processes meet by name.
-pub trait Channel<T>: Sized {
-    /// The end that is written to.
-    type Writer: Writer<T> + 'static;
-    /// The end that is read from.
-    type Reader: Reader<T> + 'static;
-
-    /// The near side: a new channel of that name, with room for `capacity` messages as far as the rival can be told. The
-    /// name goes when this is dropped, so it should be dropped as soon as the two ends have exchanged a message: a process
-    /// that is killed after that leaves nothing behind. (Two need their names longer and say what is left.)
-    ///
-    /// # Errors
-    /// What the system or the rival refused, and why.
-    fn create(name: &str, capacity: usize) -> Result<Self, String>;
-
-    /// The far side, in another process or in the same.
-    ///
-    /// # Errors
-    /// What the system or the rival refused, and why.
-    fn open(name: &str) -> Result<Self, String>;
-
-    /// The end that is written to. There must be no other, unless the rival has many producers.
-    fn writer(&self) -> Self::Writer;
-
-    /// The end that is read from. There must be no other, unless the rival has many consumers.
-    fn reader(&self) -> Self::Reader;
-}
 
 /// An end that can also sleep until there is room.
 pub trait SleepingWriter<T>: Writer<T> {
@@ -83,18 +58,6 @@ pub trait SleepingWriter<T>: Writer<T> {
 pub trait SleepingReader<T>: Reader<T> {
     /// Pops a message, and sleeps while there is none.
     fn pop_sleeping(&mut self) -> T;
-}
-
-/// An end that lends the place of the next message.
-pub trait LendingWriter<T>: Writer<T> {
-    /// Pushes the message that `fill` writes, if there is room.
-    fn push_in_place(&mut self, fill: impl FnOnce(&mut [u8])) -> bool;
-}
-
-/// An end that lends the next message.
-pub trait LendingReader<T>: Reader<T> {
-    /// Pops the message that `see` sees, if there is one.
-    fn pop_in_place<V>(&mut self, see: impl FnOnce(&T) -> V) -> Option<V>;
 }
 
 /// Takes the rivals one by one.
@@ -145,6 +108,7 @@ pub fn visit<T: Payload>(visitor: &mut impl Visitor<T>) {
     visitor.in_process(&heapless::DESCRIPTION, heapless::pair::<T>);
     #[cfg(feature = "crossbeam-queue")]
     visitor.in_process_crowd(&crossbeam_queue::DESCRIPTION, crossbeam_queue::pair::<T>);
+    visitor.in_process_crowd(&vyukov::DESCRIPTION, vyukov::pair::<T>);
     #[cfg(feature = "shaq")]
     visitor.across_lending::<shaq::spsc::Ring<T>>(&shaq::spsc::DESCRIPTION);
     #[cfg(feature = "shaq")]
