@@ -1,56 +1,54 @@
 //! What waiting costs: those who never sleep, those who always do, and how exact a time-out is.
 //!
 //! ```text
-//! cargo bench --bench waiting                 everything, a minute
-//! cargo bench --bench waiting -- summary      the table only
+//! cargo bench --bench waiting                 everything, with plots in target/criterion
+//! cargo bench --bench waiting -- summary      the table only, less than a minute
 //! cargo bench --bench waiting -- --test       each once, to see that they work
 //! ```
 //!
 //! All candidates wait by their own blocking operations, in two threads on two cores; the ring and its futexes are shared
-//! between processes all the same, and the semaphores are process-shared. As in the other benches all take turns in
-//! rounds, and ratios are medians of ratios within a round.
+//! between processes all the same, and the semaphores are process-shared. The method is in `benches/README.md`.
 
 #[allow(dead_code)] // each bench uses a part of it
 mod harness;
+#[allow(dead_code)]
+mod program;
 
 use criterion::{Criterion, SamplingMode};
+use harness::channel::Candidate;
 use harness::cores::Cores;
-use harness::link::Link;
-use harness::program;
+use harness::job::{Calls, Job, Place, Work};
+use harness::limits::TWO_LINES;
+use harness::rings::options;
 use harness::rounds::{self, Block, Measured, Row, Task, median};
-use harness::sleepers::{self, Kind, Traffic};
-use ringway::{Lifetime, Options, Wait, spsc};
-use std::fmt;
+use harness::sleepers::{How, MPMC_PARK, MPMC_SLEEP, MPMC_SPIN, SEMAPHORES, SPSC_PARK, SPSC_SLEEP, SPSC_SPIN, Sleep};
+use program::{goal, nanoseconds};
+use ringway::spsc;
 use std::time::{Duration, Instant};
 
 const BUDGET: Duration = Duration::from_secs(20);
-/// So long each side is busy before it sends, where all sleep: until the other one is asleep for sure.
-const BUSY: Duration = Duration::from_micros(50);
 /// Messages, or round trips, in one iteration of criterion's.
 const MESSAGES: u64 = 1000;
 
-/// One thing to measure.
+/// One candidate at one work.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Measure {
-    Flow(Kind, Wait),
-    RoundTrip(Kind, Wait),
-    Semaphores,
+struct Measure {
+    candidate: &'static Candidate,
+    work: Work,
+}
+
+impl Measure {
+    /// Both sides are busy before they send, so that the other one sleeps.
+    fn sleeps(self) -> bool {
+        [&SPSC_SLEEP, &MPMC_SLEEP, &SEMAPHORES].contains(&self.candidate)
+    }
 }
 
 impl Task for Measure {
-    fn open(self, cores: Cores) -> Box<dyn Measured> {
-        let sleeps = matches!(self, Measure::RoundTrip(_, Wait::Sleep) | Measure::Semaphores);
-        let busy = if sleeps { BUSY } else { Duration::ZERO };
-        let [near, far] = match self {
-            Measure::Flow(kind, how) => sleepers::sides(kind, how, Traffic::Flow),
-            Measure::RoundTrip(kind, how) => sleepers::sides(kind, how, Traffic::RoundTrips { busy }),
-            Measure::Semaphores => sleepers::semaphores(Traffic::RoundTrips { busy }),
-        };
-        Box::new(BesideBusy { link: Link::between(near, far, cores), busy: busy * 2 })
-    }
-
-    fn unit(self) -> f64 {
-        1.0
+    fn open(self, cores: Cores) -> Result<Box<dyn Measured>, String> {
+        let job = Job { candidate: self.candidate, work: self.work, place: Place::Threads, bytes: 8 };
+        let busy = if self.sleeps() { Sleep::BUSY * 2 } else { Duration::ZERO };
+        Ok(Box::new(BesideBusy { measured: job.open(cores)?, busy }))
     }
 
     fn run_time(self) -> Duration {
@@ -60,71 +58,47 @@ impl Task for Measure {
 
 /// What round trips take beside the time for which both sides are busy.
 struct BesideBusy {
-    link: Link,
+    measured: Box<dyn Measured>,
     busy: Duration,
 }
 
 impl Measured for BesideBusy {
     fn run(&mut self, count: u64) -> Duration {
         let busy = self.busy.mul_f64(count as f64);
-        self.link.run(count).saturating_sub(busy)
+        self.measured.run(count).saturating_sub(busy)
     }
 
     fn disturbances(&self) -> (u64, u64) {
-        self.link.disturbances()
+        self.measured.disturbances()
     }
 }
 
-impl fmt::Display for Measure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Measure::Flow(kind, how) | Measure::RoundTrip(kind, how) => write!(f, "{kind:?}, {how:?}"),
-            Measure::Semaphores => f.write_str("two sem_t"),
-        }
-    }
+/// What is compared. In each the candidates are beside their own ring, spinning; or beside the first.
+fn comparisons() -> [(&'static str, Vec<Measure>); 3] {
+    let of = |work, candidates: &[&'static Candidate]| {
+        candidates.iter().map(|candidate| Measure { candidate, work }).collect()
+    };
+    let awake = [&SPSC_SPIN, &SPSC_PARK, &MPMC_SPIN, &MPMC_PARK];
+    let lines_and_awake = [&TWO_LINES, &SPSC_SPIN, &SPSC_PARK, &MPMC_SPIN, &MPMC_PARK];
+    [
+        ("flow, nobody sleeps", of(Work::flow(Calls::OneByOne), &awake)),
+        ("round trip, nobody sleeps", of(Work::RoundTrip, &lines_and_awake)),
+        ("round trip, everybody sleeps", of(Work::RoundTrip, &[&SEMAPHORES, &SPSC_SLEEP, &MPMC_SLEEP])),
+    ]
 }
-
-const BLOCKS: [(&str, &[Measure]); 3] = [
-    (
-        "flow, nobody sleeps",
-        &[
-            Measure::Flow(Kind::Spsc, Wait::Spin),
-            Measure::Flow(Kind::Spsc, Wait::Park),
-            Measure::Flow(Kind::Mpmc, Wait::Spin),
-            Measure::Flow(Kind::Mpmc, Wait::Park),
-        ],
-    ),
-    (
-        "round trip, nobody sleeps",
-        &[
-            Measure::RoundTrip(Kind::Spsc, Wait::Spin),
-            Measure::RoundTrip(Kind::Spsc, Wait::Park),
-            Measure::RoundTrip(Kind::Mpmc, Wait::Spin),
-            Measure::RoundTrip(Kind::Mpmc, Wait::Park),
-        ],
-    ),
-    (
-        "round trip, everybody sleeps",
-        &[
-            Measure::Semaphores,
-            Measure::RoundTrip(Kind::Spsc, Wait::Sleep),
-            Measure::RoundTrip(Kind::Mpmc, Wait::Sleep),
-        ],
-    ),
-];
 
 fn main() {
     program::run(benches, summary);
 }
 
 fn benches(criterion: &mut Criterion, cores: Cores) {
-    for (title, measures) in BLOCKS {
+    for (title, measures) in comparisons() {
         let mut group = criterion.benchmark_group(title);
         group.sampling_mode(SamplingMode::Flat);
         for measure in measures {
             let mut measured = None;
-            group.bench_function(measure.to_string(), |bencher| {
-                let measured = measured.get_or_insert_with(|| measure.open(cores));
+            group.bench_function(measure.candidate.name, |bencher| {
+                let measured = measured.get_or_insert_with(|| measure.open(cores).expect("to be measured"));
                 bencher.iter_custom(|count| measured.run(count * MESSAGES));
             });
         }
@@ -133,22 +107,13 @@ fn benches(criterion: &mut Criterion, cores: Cores) {
 }
 
 fn summary(cores: Cores, quick: bool) {
-    println!("\nsummary: {}", cores.describe());
-    let row = |measure: &Measure| Row::new(*measure, cores, quick);
-    let mut blocks =
-        BLOCKS.map(|(title, measures)| Block { title: title.into(), rows: measures.iter().map(row).collect() });
-    rounds::measure(&mut blocks, cores, quick, BUDGET);
+    let mut blocks = comparisons().map(|(title, measures)| Block::new(title, measures, cores, quick));
+    println!("{}", rounds::measure(&mut blocks, cores, quick, BUDGET, |_| ()));
     for block in &blocks {
         println!("\n{:<40}{:>10}{:>16}", block.title, "ns", "time / first");
         for row in &block.rows {
-            // Beside its own ring, spinning; or beside the semaphores.
-            let first = match row.task {
-                Measure::Flow(kind, _) => block.row(|task| task == Measure::Flow(kind, Wait::Spin)),
-                Measure::RoundTrip(kind, _) => block.row(|task| task == Measure::RoundTrip(kind, Wait::Spin)),
-                Measure::Semaphores => None,
-            };
-            let first = first.unwrap_or(&block.rows[0]);
-            println!("  {:<38}{:10.1}{:16.2}", row.task.to_string(), row.nanoseconds(), row.cost_beside(first));
+            let ratio = row.cost_beside(&block.rows[0]).expect("both were measured");
+            println!("  {:<38}{:10.1}{ratio:16.2}", row.task.candidate.name, nanoseconds(row));
         }
     }
     timeouts(if quick { 3 } else { 200 });
@@ -158,7 +123,7 @@ fn summary(cores: Cores, quick: bool) {
 /// How late a time-out comes.
 fn timeouts(times: usize) {
     let name = format!("bench-{}-timeouts", std::process::id());
-    let ring = spsc::Ring::<u64>::create(name, &Options::new().lifetime(Lifetime::LastDetach)).expect("a ring");
+    let ring = spsc::Ring::<u64>::create(name, &options(64)).expect("a ring");
     let mut consumer = ring.consumer().expect("the role");
     println!("\ntime-outs of a pop{:>37}", "median late by us");
     for patience in [Duration::from_micros(100), Duration::from_millis(1), Duration::from_millis(5)] {
@@ -172,19 +137,19 @@ fn timeouts(times: usize) {
     }
 }
 
-/// What we want to reach, and where we are. It only tells: a time is no reason to fail.
-fn goals(blocks: &[Block<Measure>]) {
-    let row = |measure| blocks.iter().find_map(|block| block.row(|task| task == measure)).expect("it was measured");
-    let line = |what: &str, figure: f64, goal: &str| println!("  {what:<66}{figure:6.2}   goal {goal}");
+fn goals(blocks: &[Block<Measure>; 3]) {
+    let row = |block: usize, candidate: &Candidate| -> &Row<Measure> {
+        blocks[block].row(|measure| measure.candidate == candidate).expect("it was measured")
+    };
     println!("\nin short");
-    for (kind, goal) in [(Kind::Spsc, "at least 0.95"), (Kind::Mpmc, "at least 0.85")] {
-        let [spin, park] = [Wait::Spin, Wait::Park].map(|how| row(Measure::Flow(kind, how)));
-        line(&format!("{kind:?}: flow, Park / Spin"), spin.cost_beside(park), goal);
-    }
-    for kind in [Kind::Spsc, Kind::Mpmc] {
-        let [spin, park, sleep] = [Wait::Spin, Wait::Park, Wait::Sleep].map(|how| row(Measure::RoundTrip(kind, how)));
-        line(&format!("{kind:?}: round trip, Park / Spin"), park.cost_beside(spin), "at most 1.1");
-        let semaphores = row(Measure::Semaphores);
-        line(&format!("{kind:?}: asleep every time / sem_t"), sleep.cost_beside(semaphores), "at most 1.1");
+    let rings: [(&str, [&Candidate; 3], &str); 2] = [
+        ("ringway spsc", [&SPSC_SPIN, &SPSC_PARK, &SPSC_SLEEP], "at least 0.95"),
+        ("ringway mpmc", [&MPMC_SPIN, &MPMC_PARK, &MPMC_SLEEP], "at least 0.85"),
+    ];
+    for (name, [spin, park, sleep], least) in rings {
+        goal(&format!("{name}: flow, Park / Spin"), row(0, spin).cost_beside(row(0, park)), least);
+        goal(&format!("{name}: round trip, Park / Spin"), row(1, park).cost_beside(row(1, spin)), "at most 1.1");
+        let asleep = row(2, sleep).cost_beside(row(2, &SEMAPHORES));
+        goal(&format!("{name}: asleep every time / sem_t"), asleep, "at most 1.1");
     }
 }

@@ -2,33 +2,79 @@
 #![allow(unsafe_code)]
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::cell::Cell;
+use std::fs;
+use std::time::{Duration, Instant};
 
 /// The cpus of the two sides of a measurement. The near side is the one that holds the clock.
 #[derive(Clone, Copy)]
 pub struct Cores {
     pub near: usize,
     pub far: usize,
+    /// The system says that they are two threads of one core.
+    siblings: bool,
+    /// They are a virtual machine's, whose host may put them anywhere, and elsewhere a moment later.
+    pub wander: bool,
 }
 
 impl Cores {
-    /// The first two cpus that we may use; twice the same one where there is only one.
+    /// The first cpu that we may use, and the next one that is not a thread of the same core, if there is one; twice the
+    /// same where there is only one cpu.
     pub fn choose() -> Cores {
         let allowed = sched_getaffinity(None).expect("the cpus that we may use");
         let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
         let near = cpus.next().expect("a cpu to run on");
-        Cores { near, far: cpus.next().unwrap_or(near) }
+        let others: Vec<usize> = cpus.collect();
+        let siblings = siblings_of(near);
+        let elsewhere = others.iter().find(|cpu| !siblings.contains(cpu));
+        let far = *elsewhere.or(others.first()).unwrap_or(&near);
+        let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let wander = about.split_whitespace().any(|word| word == "hypervisor");
+        Cores { near, far, siblings: elsewhere.is_none(), wander }
+    }
+
+    /// Whether both sides have to share one cpu.
+    pub fn are_one(self) -> bool {
+        self.near == self.far
+    }
+
+    /// Whether both sides share one core, for all that the system says.
+    pub fn are_siblings(self) -> bool {
+        self.siblings
     }
 
     /// What a reader must know of these cores to make sense of the numbers.
     pub fn describe(self) -> String {
-        match self {
-            Cores { near, far } if near == far => format!(
+        let Cores { near, far, .. } = self;
+        if self.are_one() {
+            return format!(
                 "ONLY ONE CPU ({near}) may be used: both sides share it and take turns, so the numbers below say how fast \
                  the system switches between them, and nothing about a ring"
-            ),
-            Cores { near, far } => format!("the two sides are pinned to cpus {near} and {far}"),
+            );
         }
+        let siblings =
+            if self.siblings { ", which are two threads of ONE CORE: nothing passes between cores" } else { "" };
+        format!("the two sides are pinned to cpus {near} and {far}{siblings}")
     }
+}
+
+/// The cpus that are threads of the same core as `cpu`, itself among them; none if the system does not say.
+fn siblings_of(cpu: usize) -> Vec<usize> {
+    let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+    let list = fs::read_to_string(path).unwrap_or_default();
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.trim().parse::<usize>().ok()?..=last.trim().parse().ok()?)
+    };
+    list.split(',').filter_map(range).flatten().collect()
+}
+
+/// The machine, as far as the numbers depend on it: the kind of processor, and the kernel.
+pub fn machine() -> (String, String) {
+    let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = about.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or("an unnamed processor".into(), |(_, name)| name.trim().to_owned());
+    (model, rustix::system::uname().release().to_string_lossy().into_owned())
 }
 
 /// Keeps the calling thread on one cpu from here on.
@@ -50,11 +96,15 @@ pub fn preemptions() -> i64 {
 
 /// A wait this long means that the other side cannot run: it lost its cpu to somebody else, or has the same one.
 const POLLS_PER_YIELD: u64 = 1 << 16;
-/// A wait this long means that the other side is gone.
-const POLLS_AT_MOST: u64 = 1 << 33;
-
 /// Where there are more threads than cores, a wait this long means that the other side may want this core.
 const POLLS_PER_YIELD_IN_A_CROWD: u64 = 1 << 6;
+/// A wait this long means that the other side is gone, or that a message is lost.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+thread_local! {
+    /// Since when this thread gives way, if it does.
+    static GIVING_WAY: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// Polls until there is something. All candidates wait in this same way. No pause instruction: it delays the moment at
 /// which a line is seen to have come, in a virtual machine by more than the line takes.
@@ -78,14 +128,16 @@ fn wait_yielding<const POLLS_PER_YIELD: u64, V>(mut poll: impl FnMut() -> Option
         }
         polls += 1;
         if polls % POLLS_PER_YIELD == 0 {
-            give_way(polls);
+            give_way(polls == POLLS_PER_YIELD);
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn give_way(polls: u64) {
-    assert!(polls < POLLS_AT_MOST, "the other side does not answer");
+fn give_way(begins: bool) {
+    let since = GIVING_WAY.get().filter(|_| !begins).unwrap_or_else(Instant::now);
+    GIVING_WAY.set(Some(since));
+    assert!(since.elapsed() < PATIENCE, "the other side does not answer: it is gone, or a message is lost");
     std::thread::yield_now();
 }

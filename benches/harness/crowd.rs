@@ -1,280 +1,150 @@
-//! Many threads at one queue, or only one.
+//! The sides of a crowd: several writers and readers of one queue, each in a thread of its own. Where there are more of
+//! them than cores, one that finds nothing to do yields after a moment.
 
-use super::contract::{Payload, Reader, Writer, keeps_its_contract};
-use super::cores::{Cores, pin, wait_in_a_crowd};
-use super::job::Queue;
-use super::queues::RingOf;
-use super::rounds::Measured;
-use super::vyukov::{QuarterOfALine, Vyukov};
-use crossbeam_queue::ArrayQueue;
-use ringway::mpmc;
+use super::contract::{Payload, Reader, Writer};
+use super::cores::wait_in_a_crowd;
+use super::shared::{POPPED, PUSHED, Shared};
+use super::sides::{Side, first_word};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
 
-type Word = [u64; 1];
-/// Messages that the queue holds.
-const CAPACITY: usize = 1024;
-/// Messages that a new crowd passes on, each of which is looked at.
-const CHECKED: u64 = 20_000;
 /// A message is the number of its writer and its own number among those of that writer.
 const WRITER_SHIFT: u32 = 48;
+/// Messages that a new crowd passes on before it is timed. Each is looked at.
+pub const CHECKED: u64 = 20_000;
+/// So many times a side goes in the first run.
+const FIRST_RUN: u32 = 2;
+pub const MOST_WRITERS: usize = 8;
 
-/// An end of the queue, for a thread of its own.
-trait End: Send {
-    /// Pushes messages `first` and following, or pops as many; and lets `look` see each.
-    fn go(&mut self, first: u64, count: u64, look: &mut dyn FnMut(u64));
-
-    /// The same, and sums them up.
-    fn sum(&mut self, first: u64, count: u64) -> u64;
+/// Pushes its share of the messages.
+pub struct Pushing<T, W> {
+    to: W,
+    /// One of so many.
+    of: usize,
+    number: u64,
+    went: u32,
+    batch: Box<[T]>,
+    shared: Arc<Shared>,
 }
 
-struct Pushing<W>(W);
-struct Popping<R>(R);
+/// Pops its share of the messages.
+pub struct Popping<T, R> {
+    from: R,
+    of: usize,
+    went: u32,
+    /// The lowest number that may come next, by writer.
+    next: [u64; MOST_WRITERS],
+    batch: Box<[T]>,
+    shared: Arc<Shared>,
+}
 
-impl<W: Writer<Word>> Pushing<W> {
+impl<T: Payload, W: Writer<T>> Pushing<T, W> {
+    pub fn new(to: W, index: usize, of: usize, batch: usize, shared: Arc<Shared>) -> Self {
+        assert!(of <= MOST_WRITERS);
+        let batch = vec![T::BLANK; batch].into_boxed_slice();
+        Pushing { to, of, number: (index as u64) << WRITER_SHIFT, went: 0, batch, shared }
+    }
+
+    /// Pushes so many, and sums up what `digest` makes of their numbers.
     #[inline(always)]
-    fn each(&mut self, first: u64, count: u64, mut look: impl FnMut(u64)) {
-        for number in first..first + count {
-            wait_in_a_crowd(|| self.0.push([number]).ok());
-            look(number);
+    fn push(&mut self, count: u64, digest: impl Fn(u64) -> u64) -> u64 {
+        let (mut sum, end) = (0u64, self.number + count);
+        if self.batch.len() == 1 {
+            for number in self.number..end {
+                self.batch[0].stamp(number);
+                wait_in_a_crowd(|| self.to.push(self.batch[0]).ok());
+                sum = sum.wrapping_add(digest(number));
+            }
+            self.number = end;
         }
-    }
-}
-
-impl<R: Reader<Word>> Popping<R> {
-    #[inline(always)]
-    fn each(&mut self, count: u64, mut look: impl FnMut(u64)) {
-        for _ in 0..count {
-            look(wait_in_a_crowd(|| self.0.pop())[0]);
+        while self.number < end {
+            let size = (end - self.number).min(self.batch.len() as u64) as usize;
+            for (message, number) in self.batch[..size].iter_mut().zip(self.number..) {
+                message.stamp(number);
+                sum = sum.wrapping_add(digest(number));
+            }
+            let mut pushed = 0;
+            while pushed < size {
+                pushed += wait_in_a_crowd(|| match self.to.push_some(&self.batch[pushed..size]) {
+                    0 => None,
+                    count => Some(count),
+                });
+            }
+            self.number += size as u64;
         }
-    }
-}
-
-impl<W: Writer<Word>> End for Pushing<W> {
-    fn go(&mut self, first: u64, count: u64, look: &mut dyn FnMut(u64)) {
-        self.each(first, count, look);
-    }
-
-    fn sum(&mut self, first: u64, count: u64) -> u64 {
-        let mut sum = 0u64;
-        self.each(first, count, |message| sum = sum.wrapping_add(message));
         sum
     }
 }
 
-impl<R: Reader<Word>> End for Popping<R> {
-    fn go(&mut self, _: u64, count: u64, look: &mut dyn FnMut(u64)) {
-        self.each(count, look);
+impl<T: Payload, R: Reader<T>> Popping<T, R> {
+    pub fn new(from: R, of: usize, batch: usize, shared: Arc<Shared>) -> Self {
+        let batch = vec![T::BLANK; batch].into_boxed_slice();
+        Popping { from, of, went: 0, next: [0; MOST_WRITERS], batch, shared }
     }
 
-    fn sum(&mut self, _: u64, count: u64) -> u64 {
-        let mut sum = 0u64;
-        self.each(count, |message| sum = sum.wrapping_add(message));
+    /// Pops so many, and sums up what `digest` makes of their numbers.
+    #[inline(always)]
+    fn pop(&mut self, count: u64, mut digest: impl FnMut(&mut [u64; MOST_WRITERS], u64) -> u64) -> u64 {
+        let (mut sum, mut difference, mut left) = (0u64, 0, count);
+        let mut look = |message: &T, next: &mut [u64; MOST_WRITERS]| {
+            let number = first_word(message);
+            // That it is the same at both ends; which it should be, we cannot know here.
+            difference |= message.differs(number);
+            sum = sum.wrapping_add(digest(next, number));
+        };
+        if self.batch.len() == 1 {
+            while left > 0 {
+                look(&wait_in_a_crowd(|| self.from.pop()), &mut self.next);
+                left -= 1;
+            }
+        }
+        while left > 0 {
+            let room = left.min(self.batch.len() as u64) as usize;
+            let popped = wait_in_a_crowd(|| match self.from.pop_some(&mut self.batch[..room]) {
+                0 => None,
+                count => Some(count),
+            });
+            self.batch[..popped].iter().for_each(|message| look(message, &mut self.next));
+            left -= popped as u64;
+        }
+        assert_eq!(difference, 0, "a message was damaged");
         sum
     }
 }
 
-/// Some writers and some readers, spread evenly over both cores.
-pub struct Crowd {
-    cores: Cores,
-    writers: Vec<Box<dyn End>>,
-    readers: Vec<Box<dyn End>>,
+impl<T: Payload, W: Writer<T>> Side for Pushing<T, W> {
+    fn go(&mut self, count: u64) {
+        let share = count / self.of as u64;
+        let sum = if self.went < FIRST_RUN { self.push(share, mixed) } else { self.push(share, |number| number) };
+        self.went += 1;
+        self.shared.word(PUSHED).fetch_add(sum, Ordering::Release);
+    }
 }
 
-impl Crowd {
-    /// Sets everything up, and asserts the queue's contract: first with two ends, then with all.
-    pub fn open(queue: Queue, writers: usize, readers: usize, cores: Cores) -> Crowd {
-        let mut ends = Ends::new(queue);
-        let writers = (0..writers).map(|_| ends.writer()).collect();
-        let readers = (0..readers).map(|_| ends.reader()).collect();
-        let mut crowd = Crowd { cores, writers, readers };
-        crowd.check();
-        crowd
-    }
-
-    /// Each message arrives once, and those of one writer arrive at each reader in the order in which they were pushed.
-    fn check(&mut self) {
-        let count = self.rounded(CHECKED);
-        let got = self.start(count, |end, first, count| {
-            let mut messages = Vec::new();
-            end.go(first, count, &mut |message| messages.push(message));
-            messages
-        });
-        let (pushed, popped) = got.results.split_at(self.writers.len());
-        for messages in popped {
-            let mut next = vec![0; self.writers.len()];
-            for message in messages {
-                let writer = (message >> WRITER_SHIFT) as usize;
-                assert!(*message >= next[writer], "the messages of one writer are out of order");
-                next[writer] = message + 1;
-            }
-        }
-        let sorted = |parts: &[Vec<u64>]| {
-            let mut all = parts.concat();
-            all.sort_unstable();
-            all
+impl<T: Payload, R: Reader<T>> Side for Popping<T, R> {
+    /// In the first run: those of one writer come in the order in which they were pushed, and, as the sums of mixed
+    /// numbers are the same, each comes once. Later on plain sums have to do.
+    fn go(&mut self, count: u64) {
+        let share = count / self.of as u64;
+        let sum = if self.went < FIRST_RUN {
+            self.pop(share, |next, number| {
+                let next = &mut next[(number >> WRITER_SHIFT) as usize];
+                assert!(number >= *next, "the messages of one writer are out of order");
+                *next = number + 1;
+                mixed(number)
+            })
+        } else {
+            self.pop(share, |_, number| number)
         };
-        assert!(sorted(pushed) == sorted(popped), "a message was lost, doubled or damaged");
-    }
-
-    /// A number of messages of which each end has its equal share.
-    fn rounded(&self, count: u64) -> u64 {
-        count.next_multiple_of((self.writers.len() * self.readers.len()) as u64)
-    }
-
-    fn start<V: Send>(&mut self, count: u64, work: impl Fn(&mut dyn End, u64, u64) -> V + Sync) -> Started<V> {
-        let (near, far) = (self.cores.near, self.cores.far);
-        let (arrived, open) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let ends = self.writers.len() + self.readers.len();
-        let share_of_writer = count / self.writers.len() as u64;
-        let share_of_reader = count / self.readers.len() as u64;
-        let shares = self.writers.iter_mut().enumerate().map(|(index, end)| {
-            let cpu = [near, far][index % 2];
-            (end, cpu, (index as u64) << WRITER_SHIFT, share_of_writer)
-        });
-        let readers = self.readers.iter_mut().enumerate();
-        let shares = shares.chain(readers.map(|(index, end)| (end, [far, near][index % 2], 0, share_of_reader)));
-        thread::scope(|scope| {
-            let (arrived, open, work) = (&arrived, &open, &work);
-            let threads: Vec<_> = shares
-                .map(|(end, cpu, first, share)| {
-                    scope.spawn(move || {
-                        pin(cpu);
-                        arrived.fetch_add(1, Ordering::Release);
-                        wait_in_a_crowd(|| open.load(Ordering::Acquire).then_some(()));
-                        let result = work(&mut **end, first, share);
-                        (result, Instant::now())
-                    })
-                })
-                .collect();
-            wait_in_a_crowd(|| (arrived.load(Ordering::Acquire) == ends).then_some(()));
-            let start = Instant::now();
-            open.store(true, Ordering::Release);
-            let done = threads.into_iter().map(|thread| thread.join().expect("an end of the queue"));
-            let (results, ended): (Vec<V>, Vec<Instant>) = done.unzip();
-            Started { results, took: ended.into_iter().max().expect("some ends") - start }
-        })
+        self.went += 1;
+        self.shared.word(POPPED).fetch_add(sum, Ordering::Release);
     }
 }
 
-struct Started<V> {
-    /// What the writers say, then the readers.
-    results: Vec<V>,
-    /// From the start to the last one's end.
-    took: Duration,
-}
-
-impl Measured for Crowd {
-    fn run(&mut self, count: u64) -> Duration {
-        let rounded = self.rounded(count);
-        let Started { results, took } = self.start(rounded, |end, first, count| end.sum(first, count));
-        let (pushed, popped) = results.split_at(self.writers.len());
-        let sum = |parts: &[u64]| parts.iter().fold(0u64, |sum, part| sum.wrapping_add(*part));
-        assert_eq!(sum(pushed), sum(popped), "a message was lost, doubled or damaged");
-        took.mul_f64(count as f64 / rounded as f64)
-    }
-}
-
-/// One thread that pushes a message and pops it, and so on.
-pub struct Alone {
-    both: Box<dyn FnMut(u64)>,
-}
-
-impl Alone {
-    pub fn open(queue: Queue) -> Alone {
-        let both: Box<dyn FnMut(u64)> = match queue {
-            Queue::Mpmc => {
-                let (ring, _name) = ring();
-                Box::new(both(ring.writer(), ring.reader()))
-            }
-            Queue::Crossbeam => Box::new(both_of(ArrayQueue::new(CAPACITY))),
-            _ => Box::new(both_of(Vyukov::<Word, QuarterOfALine>::new(CAPACITY))),
-        };
-        Alone { both }
-    }
-}
-
-fn both_of<Q>(queue: Q) -> impl FnMut(u64)
-where
-    Arc<Q>: Writer<Word> + Reader<Word>,
-{
-    let queue = Arc::new(queue);
-    both(queue.clone(), queue)
-}
-
-fn both(mut to: impl Writer<Word>, mut from: impl Reader<Word>) -> impl FnMut(u64) {
-    keeps_its_contract(&mut to, &mut from, CAPACITY);
-    move |count| {
-        let mut difference = 0;
-        for number in 0..count {
-            assert!(to.push([number]).is_ok(), "there is room");
-            difference |= from.pop().expect("a message").differs(number);
-        }
-        assert_eq!(difference, 0, "what was popped is not what was pushed");
-    }
-}
-
-impl Measured for Alone {
-    fn run(&mut self, count: u64) -> Duration {
-        let start = Instant::now();
-        (self.both)(count);
-        start.elapsed()
-    }
-}
-
-static RINGS: AtomicU64 = AtomicU64::new(0);
-
-fn ring() -> (mpmc::Ring<Word>, super::queues::Name) {
-    let number = RINGS.fetch_add(1, Ordering::Relaxed);
-    RingOf::<Word>::create(format!("bench-{}-crowd-{number}", std::process::id()), CAPACITY)
-}
-
-/// Any number of ends of one queue.
-struct Ends {
-    writer: Box<dyn Fn() -> Box<dyn End>>,
-    reader: Box<dyn Fn() -> Box<dyn End>>,
-}
-
-impl Ends {
-    fn new(queue: Queue) -> Ends {
-        match queue {
-            Queue::Mpmc => {
-                let (ring, _name) = ring();
-                let also = ring.clone();
-                Ends::checked(move || ring.writer(), move || also.reader())
-            }
-            Queue::Crossbeam => Ends::of(Arc::new(ArrayQueue::new(CAPACITY))),
-            _ => Ends::of(Arc::new(Vyukov::<Word, QuarterOfALine>::new(CAPACITY))),
-        }
-    }
-
-    fn of<Q: 'static>(queue: Arc<Q>) -> Ends
-    where
-        Arc<Q>: Writer<Word> + Reader<Word>,
-    {
-        let also = queue.clone();
-        Ends::checked(move || queue.clone(), move || also.clone())
-    }
-
-    fn checked<W, R>(writer: impl Fn() -> W + 'static, reader: impl Fn() -> R + 'static) -> Ends
-    where
-        W: Writer<Word> + 'static,
-        R: Reader<Word> + 'static,
-    {
-        keeps_its_contract(&mut writer(), &mut reader(), CAPACITY);
-        Ends {
-            writer: Box::new(move || Box::new(Pushing(writer()))),
-            reader: Box::new(move || Box::new(Popping(reader()))),
-        }
-    }
-
-    fn writer(&mut self) -> Box<dyn End> {
-        (self.writer)()
-    }
-
-    fn reader(&mut self) -> Box<dyn End> {
-        (self.reader)()
-    }
+/// A number of which no bit tells much of the number that it was made of (SplitMix64).
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }

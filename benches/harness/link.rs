@@ -1,25 +1,23 @@
-//! Two sides on two cores, in two threads or two processes, that start together.
+//! The sides of a job, on two cores, in threads or in two processes, that start together.
 
-use super::contract::{Payload, Reader, Writer, keeps_its_contract};
-use super::cores::{Cores, pin, preemptions, wait};
-use super::job::{Job, Place, Queue, Work};
-use super::limits::{BUFFERS, BulkReader, BulkWriter, PingLines, PongLines};
-use super::queues::{Name, RingOf};
+use super::channel::{Candidate, Part, Session, Sides};
+use super::cores::{Cores, pin, preemptions, wait, wait_in_a_crowd};
+use super::crowd::CHECKED;
+use super::job::{Job, Place, Work};
+use super::limits::buffers_of;
 use super::rounds::Measured;
-use super::shared::{Shared, path_of};
-use super::sides::{BatchSink, BatchSource, Ping, Pong, Side, Sink, Source};
-use super::vyukov::{Line, QuarterOfALine, Vyukov};
-use crossbeam_queue::ArrayQueue;
-use ringway::{mpmc, spsc};
+use super::shared::{ARRIVED, DISTURBED, DONE, OPEN, POPPED, PUSHED, Shared, path_of};
+use super::sides::Side;
+use super::timed::{Latencies, histogram};
 use std::io::{BufRead, Write, stdin};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// As the first argument, it makes this program the far side of a measurement.
-pub const PEER: &str = "--peer";
+/// As the first argument, it makes a program the far side of a measurement.
+pub const PEER: &str = "bench-peer";
 /// Messages, round trips or chunks that go through a new link before it is timed.
 const FIRST_RUN: u64 = 300;
 /// Of the messages that are timed, one in so many goes before them.
@@ -29,12 +27,18 @@ const ATTEMPTS: u32 = 20;
 /// For how long it is repeated at most.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// No side needs so long to get ready.
+const OPENING: Duration = Duration::from_secs(20);
+
 /// A job that is ready to run.
 pub struct Link {
     cores: Cores,
     gate: Gate,
-    near: Box<dyn Side>,
+    near: Vec<Box<dyn Side>>,
     far: Far,
+    latencies: Option<Latencies>,
+    /// How often a run may be repeated.
+    attempts: u32,
     /// Runs that were repeated as one side lost its core meanwhile.
     repeated: u64,
     /// Runs that count although one side lost its core.
@@ -42,54 +46,65 @@ pub struct Link {
 }
 
 enum Far {
-    Thread(Box<dyn Side>),
+    Threads(Vec<Box<dyn Side>>),
     Process(Child),
 }
 
 impl Link {
-    /// Sets everything up, asserts the queue's contract, and runs it once. The calling thread must be on the near core.
-    pub fn open(job: Job, cores: Cores) -> Link {
-        let shared = Arc::new(Shared::new(buffers_of(job)));
-        let gate = Gate::new(shared.clone());
-        let (near, far, _names) = match job.bytes {
-            _ if job.work == Work::Lines || job.work == Work::Bulk => with_limit(job, cores, &shared),
-            8 => with_queue::<[u64; 1]>(job, cores, &shared),
-            56 => with_queue::<[u64; 7]>(job, cores, &shared),
-            256 => with_queue::<[u64; 32]>(job, cores, &shared),
-            4096 => with_queue::<[u64; 512]>(job, cores, &shared),
-            other => unreachable!("no job has messages of {other} bytes"),
+    /// Sets everything up, asserts the candidate's contract, and runs it once. The calling thread must be on the near
+    /// core.
+    pub fn open(job: Job, cores: Cores) -> Result<Link, String> {
+        static LINKS: AtomicU64 = AtomicU64::new(0);
+        let number = LINKS.fetch_add(1, Ordering::Relaxed);
+        let session = Session {
+            prefix: format!("bench-{}-{number}", std::process::id()),
+            shared: Arc::new(Shared::new(buffers_of(&job))),
+            latencies: Arc::new(Mutex::new(histogram())),
         };
-        let mut link = Link { cores, gate, near, far, repeated: 0, disturbed: 0 };
-        link.run(FIRST_RUN);
+        let part = if job.place == Place::Threads { Part::Both } else { Part::Near };
+        let Sides { near, far, until_met } = (job.candidate.sides)(&job, &session, part)?;
+        let far = match job.place {
+            Place::Threads => Far::Threads(far),
+            Place::Processes => Far::Process(spawn(&job, &session, cores)?),
+        };
+        let mut link = Link::new(near, far, session.shared, cores, Parties::of(job.work));
+        if job.work.is_timed() {
+            link.latencies = Some(session.latencies);
+            // To leave out the runs in which something went wrong would be to leave out the longest times.
+            link.attempts = 0;
+        }
+        link.run(if job.work.is_crowd() { CHECKED } else { FIRST_RUN });
         // Both sides are attached, so the names go here. What is killed from now on leaves nothing behind.
-        link
+        drop(until_met);
+        Ok(link)
     }
 
-    /// Two sides in two threads, which are set up and set apart already.
-    pub fn between(near: Box<dyn Side>, far: Box<dyn Side>, cores: Cores) -> Link {
-        let gate = Gate::new(Arc::new(Shared::new(0)));
-        let mut link = Link { cores, gate, near, far: Far::Thread(far), repeated: 0, disturbed: 0 };
-        link.run(FIRST_RUN);
-        link
+    fn new(near: Vec<Box<dyn Side>>, far: Far, shared: Arc<Shared>, cores: Cores, parties: Parties) -> Link {
+        // With one core for both sides, or many threads on each, nothing else is to be had.
+        let attempts = if cores.are_one() || parties.others > 1 { 0 } else { ATTEMPTS };
+        let gate = Gate { shared, turn: 0, parties };
+        Link { cores, gate, near, far, latencies: None, attempts, repeated: 0, disturbed: 0 }
     }
 
     fn run_once(&mut self, count: u64) -> Run {
         let Link { cores, gate, near, far, .. } = self;
+        let (first, others) = near.split_first_mut().expect("a side that is timed");
+        let mut gate_of_others = gate.clone();
         match far {
-            Far::Thread(far) => thread::scope(|scope| {
-                let mut gate_of_far = gate.clone();
-                scope.spawn(move || {
-                    pin(cores.far);
-                    gate_of_far.far_run(far, count);
-                });
-                gate.near_run(near, count, || ())
+            Far::Threads(far) => thread::scope(|scope| {
+                gate_of_others.start_in(scope, others, cores.near, count);
+                gate_of_others.start_in(scope, far, cores.far, count);
+                gate.run_clock(first, count, || ())
             }),
             Far::Process(child) => {
                 let commands = child.stdin.as_mut().expect("a pipe to the other process");
                 writeln!(commands, "{count}").expect("the other process to listen");
-                gate.near_run(near, count, || {
-                    let ended = child.try_wait().expect("the state of the other process");
-                    assert!(ended.is_none(), "the other process ended: {ended:?}");
+                thread::scope(|scope| {
+                    gate_of_others.start_in(scope, others, cores.near, count);
+                    gate.run_clock(first, count, || {
+                        let ended = child.try_wait().expect("the state of the other process");
+                        assert!(ended.is_none(), "the other process ended: {ended:?}");
+                    })
                 })
             }
         }
@@ -97,38 +112,44 @@ impl Link {
 }
 
 impl Measured for Link {
-    /// The time that the near side needs for `count` round trips, messages or chunks, after a warm-up. A run in which
-    /// the system took one of the cores away says how busy the machine is, and is repeated.
+    /// The time that the first near side needs for `count` round trips, messages or chunks, after a warm-up. A run in
+    /// which the system took one of the cores away says how busy the machine is, and is repeated.
     fn run(&mut self, count: u64) -> Duration {
-        // With one core for both sides nothing else is to be had.
-        let attempts = if self.cores.near == self.cores.far { 0 } else { ATTEMPTS };
+        let rounded = self.gate.parties.round(count);
         let start = Instant::now();
-        let mut run = self.run_once(count);
-        for _ in 0..attempts {
+        let mut run = self.run_once(rounded);
+        for _ in 0..self.attempts {
             // A long run on a busy machine never goes undisturbed.
             if !run.disturbed || start.elapsed() > PATIENCE {
                 break;
             }
             self.repeated += 1;
-            run = self.run_once(count);
+            run = self.run_once(rounded);
         }
-        self.disturbed += u64::from(run.disturbed);
-        run.took
+        // In a crowd sides take turns on their cores: that is no disturbance.
+        self.disturbed += u64::from(run.disturbed && self.gate.parties.others == 1);
+        run.took.mul_f64(count as f64 / rounded as f64)
     }
 
     fn disturbances(&self) -> (u64, u64) {
         (self.repeated, self.disturbed)
+    }
+
+    fn latencies(&self) -> Option<&Latencies> {
+        self.latencies.as_ref()
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
         if let Far::Process(child) = &mut self.far {
-            // The end of its input is the end of its work; if we failed, it may be in the middle of it.
+            // The end of its input is the end of its work; if something failed, it may be in the middle of it.
             drop(child.stdin.take());
-            if thread::panicking() {
-                let _ = child.kill();
+            let start = Instant::now();
+            while matches!(child.try_wait(), Ok(None)) && start.elapsed() < PATIENCE {
+                thread::yield_now();
             }
+            let _ = child.kill();
             let _ = child.wait();
         }
     }
@@ -139,211 +160,152 @@ struct Run {
     disturbed: bool,
 }
 
-/// Lets both sides start at the same time: once to warm up, once for the clock. Each side counts along.
+/// How many sides there are.
+#[derive(Clone, Copy)]
+struct Parties {
+    /// All but the one that is timed.
+    others: u64,
+    /// A number of messages of which each side has an equal share is a multiple of this.
+    unit: u64,
+}
+
+impl Parties {
+    fn of(work: Work) -> Parties {
+        match work {
+            Work::Alone => Parties { others: 0, unit: 1 },
+            Work::Flow { writers, readers, .. } => {
+                Parties { others: (writers + readers) as u64 - 1, unit: (writers * readers) as u64 }
+            }
+            _ => Parties { others: 1, unit: 1 },
+        }
+    }
+
+    fn round(self, count: u64) -> u64 {
+        count.next_multiple_of(self.unit)
+    }
+}
+
+/// Lets all sides start at the same time: once to warm up, once for the clock. Each side counts along.
 #[derive(Clone)]
 struct Gate {
     shared: Arc<Shared>,
     turn: u64,
+    parties: Parties,
 }
 
 impl Gate {
-    const ARRIVED: usize = 0;
-    const OPEN: usize = 1;
-    const DONE: usize = 2;
-
-    fn new(shared: Arc<Shared>) -> Gate {
-        Gate { shared, turn: 0 }
+    /// The two turns of a run.
+    fn counts(&self, count: u64) -> [u64; 2] {
+        [self.parties.round(count / WARM_UP), count]
     }
 
-    fn far_run(&mut self, far: &mut Box<dyn Side>, count: u64) {
-        for count in [count / WARM_UP, count] {
-            self.turn += 1;
-            self.shared.word(Self::ARRIVED).store(self.turn, Ordering::Release);
-            wait(|| (self.shared.word(Self::OPEN).load(Ordering::Acquire) == self.turn).then_some(()));
-            let before = preemptions();
-            far.go(count);
-            let disturbed = preemptions() != before;
-            self.shared.word(Self::DONE).store(self.turn << 1 | u64::from(disturbed), Ordering::Release);
+    fn all_arrived(&self) -> u64 {
+        self.turn * self.parties.others
+    }
+
+    /// Starts sides that are not timed.
+    fn start_in<'scope>(
+        &mut self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        sides: &'scope mut [Box<dyn Side>],
+        cpu: usize,
+        count: u64,
+    ) {
+        for side in sides {
+            let mut gate = self.clone();
+            scope.spawn(move || {
+                pin(cpu);
+                gate.run_other(side, count);
+            });
         }
     }
 
-    fn near_run(&mut self, near: &mut Box<dyn Side>, count: u64, mut still_there: impl FnMut()) -> Run {
-        let mut run = None;
-        for count in [count / WARM_UP, count] {
+    /// Does what a side does that is not timed.
+    fn run_other(&mut self, side: &mut Box<dyn Side>, count: u64) {
+        for count in self.counts(count) {
             self.turn += 1;
-            while self.shared.word(Self::ARRIVED).load(Ordering::Acquire) != self.turn {
-                still_there();
-                thread::yield_now();
+            self.shared.word(ARRIVED).fetch_add(1, Ordering::Release);
+            let is_open = || (self.shared.word(OPEN).load(Ordering::Acquire) == self.turn).then_some(());
+            if self.parties.others > 1 {
+                wait_in_a_crowd(is_open)
+            } else {
+                wait(is_open)
             }
             let before = preemptions();
+            side.go(count);
+            self.shared.word(DISTURBED).fetch_add(u64::from(preemptions() != before), Ordering::Relaxed);
+            self.shared.word(DONE).fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Does what the side does that is timed.
+    fn run_clock(&mut self, side: &mut Box<dyn Side>, count: u64, mut still_there: impl FnMut()) -> Run {
+        let mut run = None;
+        for count in self.counts(count) {
+            self.turn += 1;
             let start = Instant::now();
-            self.shared.word(Self::OPEN).store(self.turn, Ordering::Release);
-            near.go(count);
-            let took = start.elapsed();
-            let done = wait(|| {
-                let done = self.shared.word(Self::DONE).load(Ordering::Acquire);
-                (done >> 1 == self.turn).then_some(done)
-            });
-            run = Some(Run { took, disturbed: done & 1 == 1 || preemptions() != before });
+            while self.shared.word(ARRIVED).load(Ordering::Acquire) != self.all_arrived() {
+                still_there();
+                assert!(start.elapsed() < OPENING, "the other side does not get ready");
+                thread::yield_now();
+            }
+            let disturbances = self.shared.word(DISTURBED).load(Ordering::Relaxed);
+            let before = preemptions();
+            let start = Instant::now();
+            self.shared.word(OPEN).store(self.turn, Ordering::Release);
+            side.go(count);
+            let mut took = start.elapsed();
+            wait_in_a_crowd(|| (self.shared.word(DONE).load(Ordering::Acquire) == self.all_arrived()).then_some(()));
+            if self.parties.others > 1 {
+                took = start.elapsed();
+            }
+            let [pushed, popped] = [PUSHED, POPPED].map(|sum| self.shared.word(sum).load(Ordering::Relaxed));
+            assert_eq!(pushed, popped, "a message was lost, doubled or damaged");
+            let disturbed = self.shared.word(DISTURBED).load(Ordering::Relaxed) != disturbances;
+            run = Some(Run { took, disturbed: disturbed || preemptions() != before });
         }
         run.expect("two turns")
     }
 }
 
-fn buffers_of(job: Job) -> usize {
-    if job.work == Work::Bulk { job.bytes * BUFFERS } else { 0 }
-}
-
-fn ring_name(parent: u32, job: Job, way: &str) -> String {
-    let place = Job::all().iter().position(|&other| other == job).expect("a job of ours");
-    format!("bench-{parent}-{place}-{way}")
-}
-
-fn with_limit(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Name>) {
-    let near: Box<dyn Side> = match job.work {
-        Work::Lines => Box::new(PingLines::new(shared.clone())),
-        _ => Box::new(BulkReader::new(shared.clone(), job.bytes)),
-    };
-    let far = match job.place {
-        Place::Threads => Far::Thread(far_limit(job, shared)),
-        Place::Processes => Far::Process(spawn(job, cores, shared)),
-    };
-    (near, far, Vec::new())
-}
-
-fn far_limit(job: Job, shared: &Arc<Shared>) -> Box<dyn Side> {
-    match job.work {
-        Work::Lines => Box::new(PongLines::new(shared.clone())),
-        _ => Box::new(BulkWriter::new(shared.clone(), job.bytes)),
-    }
-}
-
-fn with_queue<T: Payload>(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Name>) {
-    match job.work.queue().expect("a job with a queue") {
-        Queue::Spsc => with_ring::<T, spsc::Ring<T>>(job, cores, shared),
-        Queue::Mpmc => with_ring::<T, mpmc::Ring<T>>(job, cores, shared),
-        Queue::Rtrb => in_threads::<T, _, _>(job, || rtrb::RingBuffer::new(job.capacity())),
-        Queue::Crossbeam => in_threads::<T, _, _>(job, || twice(ArrayQueue::new(job.capacity()))),
-        Queue::Vyukov if job.bytes == 8 => {
-            in_threads::<T, _, _>(job, || twice(Vyukov::<T, QuarterOfALine>::new(job.capacity())))
-        }
-        Queue::Vyukov => in_threads::<T, _, _>(job, || twice(Vyukov::<T, Line>::new(job.capacity()))),
-    }
-}
-
-fn twice<Q>(queue: Q) -> (Arc<Q>, Arc<Q>) {
-    let queue = Arc::new(queue);
-    (queue.clone(), queue)
-}
-
-/// Both sides of a queue that lives in one process.
-fn in_threads<T: Payload, W, R>(job: Job, new: impl Fn() -> (W, R)) -> (Box<dyn Side>, Far, Vec<Name>)
-where
-    W: Writer<T> + 'static,
-    R: Reader<T> + 'static,
-{
-    let new = || {
-        let (mut writer, mut reader) = new();
-        keeps_its_contract(&mut writer, &mut reader, job.capacity());
-        (writer, reader)
-    };
-    let (to_near, at_near) = new();
-    let (near, far): (Box<dyn Side>, Box<dyn Side>) = match job.work {
-        Work::RoundTrip(_) => {
-            let (to_far, at_far) = new();
-            (Box::new(Ping::new(to_far, at_near)), Box::new(Pong::new(to_near, at_far)))
-        }
-        Work::OneByOne(_) => (Box::new(Sink::new(at_near)), Box::new(Source::new(to_near))),
-        _ => {
-            let batch = job.batch();
-            (Box::new(BatchSink::new(at_near, batch)), Box::new(BatchSource::new(to_near, batch)))
-        }
-    };
-    (near, Far::Thread(far), Vec::new())
-}
-
-/// The same for our rings, whose ends may be in two processes.
-fn with_ring<T, R>(job: Job, cores: Cores, shared: &Arc<Shared>) -> (Box<dyn Side>, Far, Vec<Name>)
-where
-    T: Payload,
-    R: RingOf<T>,
-{
-    let me = std::process::id();
-    let (back, back_name) = checked_ring::<T, R>(ring_name(me, job, "back"), job.capacity());
-    let at_near = back.reader();
-    let mut names = vec![back_name];
-    let near: Box<dyn Side> = match job.work {
-        Work::RoundTrip(_) => {
-            let (forth, forth_name) = checked_ring::<T, R>(ring_name(me, job, "forth"), job.capacity());
-            names.push(forth_name);
-            Box::new(Ping::new(forth.writer(), at_near))
-        }
-        Work::OneByOne(_) => Box::new(Sink::new(at_near)),
-        _ => Box::new(BatchSink::new(at_near, job.batch())),
-    };
-    let far = match job.place {
-        Place::Threads => Far::Thread(far_ring::<T, R>(job, me)),
-        Place::Processes => Far::Process(spawn(job, cores, shared)),
-    };
-    (near, far, names)
-}
-
-fn checked_ring<T: Payload, R: RingOf<T>>(name: String, capacity: usize) -> (R, Name) {
-    let (ring, name) = R::create(name, capacity);
-    keeps_its_contract(&mut ring.writer(), &mut ring.reader(), capacity);
-    (ring, name)
-}
-
-/// The far side of one of our rings, which comes to it by its name.
-fn far_side<T: Payload>(job: Job, parent: u32) -> Box<dyn Side> {
-    match job.work.queue() {
-        Some(Queue::Mpmc) => far_ring::<T, mpmc::Ring<T>>(job, parent),
-        _ => far_ring::<T, spsc::Ring<T>>(job, parent),
-    }
-}
-
-fn far_ring<T: Payload, R: RingOf<T>>(job: Job, parent: u32) -> Box<dyn Side> {
-    let open = |way| R::open(&ring_name(parent, job, way));
-    let to_near = open("back").writer();
-    match job.work {
-        Work::RoundTrip(_) => Box::new(Pong::new(to_near, open("forth").reader())),
-        Work::OneByOne(_) => Box::new(Source::new(to_near)),
-        _ => Box::new(BatchSource::new(to_near, job.batch())),
-    }
-}
-
-fn spawn(job: Job, cores: Cores, shared: &Arc<Shared>) -> Child {
-    let index = Job::all().iter().position(|&other| other == job).expect("a job of ours");
-    let parent = std::process::id();
-    Command::new(std::env::current_exe().expect("our own program"))
-        .args([PEER, &index.to_string(), &cores.far.to_string(), &parent.to_string(), &path_of(shared)])
+fn spawn(job: &Job, session: &Session, cores: Cores) -> Result<Child, String> {
+    Command::new(std::env::current_exe().map_err(|error| format!("our own program: {error}"))?)
+        .arg(PEER)
+        .args(job.arguments())
+        .args([&session.prefix, &cores.far.to_string(), &path_of(&session.shared)])
         .stdin(Stdio::piped())
         .spawn()
-        .expect("a second process")
+        .map_err(|error| format!("a second process: {error}"))
 }
 
-/// What the second process does instead of benches: the far side of the job that `arguments` name.
-pub fn be_the_peer(arguments: &[String]) {
-    let [index, cpu, parent, path] = arguments else {
-        panic!("started by hand? this is for the bench itself");
+/// What the second process does: the far sides of the job that `arguments` say, with one of the program's candidates.
+pub fn be_the_peer(arguments: &[String], candidates: &[&'static Candidate]) -> Result<(), String> {
+    let [name, work, bytes, prefix, cpu, path] = arguments else {
+        return Err(format!("`{PEER}` is for the program itself: it starts it to have a second process"));
     };
-    let number = |text: &String| text.parse::<usize>().expect("a number");
-    let job = Job::all()[number(index)];
-    let parent = number(parent) as u32;
     // If the parent is killed in the middle of a run, nobody else would tell us.
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).expect("to die in time");
-    pin(number(cpu));
-    let shared = Arc::new(Shared::open(path, buffers_of(job)));
-    let mut side = match (job.work, job.bytes) {
-        (Work::Lines | Work::Bulk, _) => far_limit(job, &shared),
-        (_, 8) => far_side::<[u64; 1]>(job, parent),
-        (_, 56) => far_side::<[u64; 7]>(job, parent),
-        (_, 256) => far_side::<[u64; 32]>(job, parent),
-        _ => far_side::<[u64; 512]>(job, parent),
-    };
-    let mut gate = Gate::new(shared);
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| format!("to end with the first process: {error}"))?;
+    let cpu = cpu.parse().map_err(|error| format!("cpu `{cpu}`: {error}"))?;
+    pin(cpu);
+    let job = Job::of_arguments([name, work, bytes], candidates)?;
+    let shared = Arc::new(Shared::open(path, buffers_of(&job)));
+    let latencies = Arc::new(Mutex::new(histogram()));
+    let session = Session { prefix: prefix.clone(), shared: shared.clone(), latencies };
+    let Sides { far: mut sides, until_met, .. } = (job.candidate.sides)(&job, &session, Part::Far)?;
+    let mut gate = Gate { shared, turn: 0, parties: Parties::of(job.work) };
+    let mut until_met = Some(until_met);
     for command in stdin().lock().lines() {
         let count = command.expect("a command").parse().expect("a number");
-        gate.far_run(&mut side, count);
+        match &mut sides[..] {
+            [side] => gate.run_other(side, count),
+            several => {
+                thread::scope(|scope| gate.start_in(scope, several, cpu, count));
+                gate.turn += gate.counts(count).len() as u64;
+            }
+        }
+        until_met = None;
     }
+    drop(until_met);
+    Ok(())
 }

@@ -13,6 +13,22 @@ use std::sync::atomic::AtomicU64;
 /// Words lie this far apart, so that no two share a line, nor a pair of lines that a core fetches together.
 const APART: usize = 128;
 const WORDS: usize = 32;
+
+// What the words are for.
+
+/// How many sides have arrived, in all turns so far.
+pub const ARRIVED: usize = 0;
+/// The turn that may begin.
+pub const OPEN: usize = 1;
+/// How many sides are done, in all turns so far, and how many of them lost their core meanwhile.
+pub const DONE: usize = 2;
+pub const DISTURBED: usize = 3;
+/// Sums of what was pushed and popped by the sides that cannot verify each message by themselves.
+pub const PUSHED: usize = 4;
+pub const POPPED: usize = 5;
+/// For what is between the sides, where that is no queue.
+pub const FREE: usize = 8;
+
 /// Where the buffers begin: on a page of their own.
 const BUFFERS: usize = WORDS * APART;
 

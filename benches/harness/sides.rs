@@ -10,9 +10,16 @@ pub trait Side: Send {
     fn go(&mut self, count: u64);
 }
 
+/// The number that a message was stamped with.
+#[inline(always)]
+pub fn first_word<T: Payload>(message: &T) -> u64 {
+    let bytes = message.as_bytes().first_chunk().expect("a message has eight bytes at least");
+    u64::from_ne_bytes(*bytes)
+}
+
 /// Pushes a copy of `message` as soon as there is room.
 #[inline(always)]
-fn send<T: Payload>(to: &mut impl Writer<T>, message: &T) {
+pub fn send<T: Payload>(to: &mut impl Writer<T>, message: &T) {
     wait(|| to.push(*message).ok());
 }
 
@@ -109,7 +116,6 @@ impl<T: Payload, R: Reader<T>> Side for Sink<T, R> {
         }
         self.number += count;
         assert_eq!(difference, 0, "a message was lost, doubled or damaged");
-        assert!(self.from.pop().is_none(), "more messages came than were sent");
     }
 }
 
@@ -175,6 +181,33 @@ impl<T: Payload, R: Reader<T>> Side for BatchSink<T, R> {
             self.number += popped as u64;
         }
         assert_eq!(difference, 0, "a message was lost, doubled or damaged");
-        assert!(self.number == end && self.from.pop().is_none(), "more messages came than were sent");
+        assert!(self.number == end, "more messages came than were sent");
+    }
+}
+
+/// One thread that pushes a message and pops it, and so on.
+pub struct Both<T, W, R> {
+    to: W,
+    from: R,
+    number: u64,
+    message: T,
+}
+
+impl<T: Payload, W: Writer<T>, R: Reader<T>> Both<T, W, R> {
+    pub fn new(to: W, from: R) -> Self {
+        Both { to, from, number: 0, message: T::BLANK }
+    }
+}
+
+impl<T: Payload, W: Writer<T>, R: Reader<T>> Side for Both<T, W, R> {
+    fn go(&mut self, count: u64) {
+        let mut difference = 0;
+        for number in self.number..self.number + count {
+            self.message.stamp(number);
+            assert!(self.to.push(self.message).is_ok(), "there is room");
+            difference |= self.from.pop().expect("a message").differs(number);
+        }
+        self.number += count;
+        assert_eq!(difference, 0, "what was popped is not what was pushed");
     }
 }

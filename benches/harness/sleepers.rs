@@ -1,64 +1,82 @@
-//! Two sides that wait for each other by the ring's own blocking operations, or by semaphores in shared memory.
+//! Candidates that wait by themselves, with operations that return when it is done: our rings in each way of waiting
+//! ([`Wait`]), and two semaphores.
 #![allow(unsafe_code)]
 
-use super::contract::Payload;
-use super::sides::Side;
-use ringway::{Lifetime, Options, Wait, mpmc, spsc};
+use super::channel::{Candidate, Channel, across, in_process_crowd};
+use super::contract::{Reader, Writer, keeps_its_contract};
+use super::rings::Named;
+use ringway::{Wait, mpmc, spsc};
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// All that is measured of these.
 type Word = [u64; 1];
 
-/// Which ring.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    Spsc,
-    Mpmc,
+pub static SPSC_SPIN: Candidate = spsc::<Spin>("ringway spsc, Spin");
+pub static SPSC_PARK: Candidate = spsc::<Park>("ringway spsc, Park");
+pub static SPSC_SLEEP: Candidate = spsc::<Sleep>("ringway spsc, Sleep");
+pub static MPMC_SPIN: Candidate = mpmc::<Spin>("ringway mpmc, Spin");
+pub static MPMC_PARK: Candidate = mpmc::<Park>("ringway mpmc, Park");
+pub static MPMC_SLEEP: Candidate = mpmc::<Sleep>("ringway mpmc, Sleep");
+/// A word in memory for each direction, with a process-shared POSIX semaphore: what articles on shared memory show.
+pub static SEMAPHORES: Candidate = Candidate {
+    name: "two sem_t",
+    across: false,
+    crowds: false,
+    sides: |job, session, _| {
+        in_process_crowd::<Word, _, _>(job, session, semaphore, |to, from, _| takes_turns(to, from))
+    },
+};
+
+/// How an end waits.
+pub trait How: 'static {
+    const WAIT: Wait;
+    /// For so long it is busy before it sends.
+    const BUSY: Duration = Duration::ZERO;
 }
 
-/// One side: what it sends, the other receives.
-trait Talk: Send {
-    fn send(&mut self, message: Word);
-    fn receive(&mut self) -> Word;
+pub struct Spin;
+pub struct Park;
+pub struct Sleep;
+
+impl How for Spin {
+    const WAIT: Wait = Wait::Spin;
 }
 
-struct Ends<P, C> {
-    producer: P,
-    consumer: C,
+impl How for Park {
+    const WAIT: Wait = Wait::Park;
 }
 
-macro_rules! talk {
-    ($kind:ident, $message:ident => $value:expr) => {
-        impl Talk for Ends<$kind::Producer<Word>, $kind::Consumer<Word>> {
-            #[inline(always)]
-            fn send(&mut self, message: Word) {
-                self.producer.push(message).expect("the other side is there");
-            }
-
-            #[inline(always)]
-            fn receive(&mut self) -> Word {
-                let $message = self.consumer.pop().expect("the other side is there");
-                $value
-            }
-        }
-    };
+impl How for Sleep {
+    const WAIT: Wait = Wait::Sleep;
+    /// Until the other side is asleep for sure.
+    const BUSY: Duration = Duration::from_micros(50);
 }
-talk!(spsc, message => message);
-talk!(mpmc, message => *message);
 
-/// Sends messages one by one, and receives nothing.
-struct Source<E>(E, u64);
+const fn spsc<H: How>(name: &'static str) -> Candidate {
+    Candidate {
+        name,
+        across: true,
+        crowds: false,
+        sides: |job, session, part| across::<Word, Waiting<spsc::Ring<Word>, H>>(job, session, part, checked),
+    }
+}
 
-/// Receives them.
-struct Sink<E>(E, u64);
+const fn mpmc<H: How>(name: &'static str) -> Candidate {
+    Candidate {
+        name,
+        across: true,
+        crowds: false,
+        sides: |job, session, part| across::<Word, Waiting<mpmc::Ring<Word>, H>>(job, session, part, checked),
+    }
+}
 
-/// Sends a message, waits for it to come back, and so on. Each time it is busy for a while before it sends.
-struct Ping<E>(E, u64, Duration);
-
-/// Sends back what comes, likewise.
-struct Pong<E>(E, Duration);
+/// They keep the contract by the operations that do not wait.
+fn checked<W: Writer<Word>, R: Reader<Word>, H>(writer: &mut End<W, H>, reader: &mut End<R, H>, capacity: usize) {
+    keeps_its_contract(&mut writer.0, &mut reader.0, capacity);
+}
 
 fn be_busy(time: Duration) {
     if !time.is_zero() {
@@ -67,138 +85,137 @@ fn be_busy(time: Duration) {
     }
 }
 
-impl<E: Talk> Side for Source<E> {
-    fn go(&mut self, count: u64) {
-        for number in self.1..self.1 + count {
-            self.0.send([number]);
+/// A ring whose ends wait.
+struct Waiting<R, H>(Named<R>, PhantomData<fn() -> H>);
+
+/// An end that waits.
+struct End<E, H>(E, PhantomData<fn() -> H>);
+
+macro_rules! waits {
+    ($kind:ident, $message:ident => $value:expr) => {
+        impl<H: How> Channel<Word> for Waiting<$kind::Ring<Word>, H> {
+            type Writer = End<$kind::Producer<Word>, H>;
+            type Reader = End<$kind::Consumer<Word>, H>;
+
+            fn create(name: &str, capacity: usize) -> Result<Self, String> {
+                Ok(Waiting(Channel::<Word>::create(name, capacity)?, PhantomData))
+            }
+
+            fn open(name: &str) -> Result<Self, String> {
+                Ok(Waiting(Channel::<Word>::open(name)?, PhantomData))
+            }
+
+            fn writer(&self) -> Self::Writer {
+                let mut producer = Channel::<Word>::writer(&self.0);
+                producer.set_wait(H::WAIT);
+                End(producer, PhantomData)
+            }
+
+            fn reader(&self) -> Self::Reader {
+                let mut consumer = Channel::<Word>::reader(&self.0);
+                consumer.set_wait(H::WAIT);
+                End(consumer, PhantomData)
+            }
         }
-        self.1 += count;
-    }
-}
 
-impl<E: Talk> Side for Sink<E> {
-    fn go(&mut self, count: u64) {
-        let mut difference = 0;
-        for number in self.1..self.1 + count {
-            difference |= self.0.receive().differs(number);
+        impl<H: How> Writer<Word> for End<$kind::Producer<Word>, H> {
+            #[inline(always)]
+            fn push(&mut self, message: Word) -> Result<(), Word> {
+                be_busy(H::BUSY);
+                self.0.push(message).expect("the other side is there");
+                Ok(())
+            }
+
+            fn push_some(&mut self, messages: &[Word]) -> usize {
+                self.0.push_all(messages).expect("the other side is there");
+                messages.len()
+            }
         }
-        self.1 += count;
-        assert_eq!(difference, 0, "a message was lost, doubled or damaged");
-    }
-}
 
-impl<E: Talk> Side for Ping<E> {
-    fn go(&mut self, count: u64) {
-        let mut difference = 0;
-        for number in self.1..self.1 + count {
-            be_busy(self.2);
-            self.0.send([number]);
-            difference |= self.0.receive().differs(number);
+        impl<H: How> Reader<Word> for End<$kind::Consumer<Word>, H> {
+            #[inline(always)]
+            fn pop(&mut self) -> Option<Word> {
+                let $message = self.0.pop().expect("the other side is there");
+                Some($value)
+            }
+
+            fn pop_some(&mut self, messages: &mut [Word]) -> usize {
+                Reader::pop_some(&mut self.0, messages)
+            }
         }
-        self.1 += count;
-        assert_eq!(difference, 0, "what came back is not what was sent");
-    }
+    };
+}
+waits!(spsc, message => message);
+waits!(mpmc, message => *message);
+
+struct Semaphore {
+    word: UnsafeCell<Word>,
+    posted: UnsafeCell<libc::sem_t>,
 }
 
-impl<E: Talk> Side for Pong<E> {
-    fn go(&mut self, count: u64) {
-        for _ in 0..count {
-            let message = self.0.receive();
-            be_busy(self.1);
-            self.0.send(message);
-        }
-    }
-}
+// SAFETY: the word is written before a post and read after the wait that it ends, by sides that take turns; a semaphore is
+// there to be shared.
+unsafe impl Sync for Semaphore {}
+// SAFETY: it is not moved while it is in use: it lives in an `Arc`.
+unsafe impl Send for Semaphore {}
 
-/// What the two sides do: a flow, or round trips in which each is busy for a while before it sends.
-#[derive(Clone, Copy)]
-pub enum Traffic {
-    Flow,
-    RoundTrips { busy: Duration },
-}
-
-/// The near and the far side, with rings whose handles wait like that.
-pub fn sides(kind: Kind, how: Wait, traffic: Traffic) -> [Box<dyn Side>; 2] {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = || format!("bench-{}-sleepers-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let options = Options::new().capacity(1024).lifetime(Lifetime::LastDetach).wait(how);
-    match kind {
-        Kind::Spsc => {
-            let rings = [(); 2].map(|()| spsc::Ring::<Word>::create(name(), &options).expect("a ring"));
-            let end = |to: usize| Ends {
-                producer: rings[to].producer().expect("the role"),
-                consumer: rings[1 - to].consumer().expect("the role"),
-            };
-            of_ends(end(0), end(1), traffic)
-        }
-        Kind::Mpmc => {
-            let rings = [(); 2].map(|()| mpmc::Ring::<Word>::create(name(), &options).expect("a ring"));
-            let end = |to: usize| Ends { producer: rings[to].producer(), consumer: rings[1 - to].consumer() };
-            of_ends(end(0), end(1), traffic)
-        }
-    }
-}
-
-fn of_ends<E: Talk + 'static>(near: E, far: E, traffic: Traffic) -> [Box<dyn Side>; 2] {
-    match traffic {
-        Traffic::Flow => [Box::new(Sink(near, 0)), Box::new(Source(far, 0))],
-        Traffic::RoundTrips { busy } => [Box::new(Ping(near, 0, busy)), Box::new(Pong(far, busy))],
-    }
-}
-
-/// The same with a word that goes back and forth, and a POSIX semaphore for each direction: what articles on shared memory
-/// show.
-struct Semaphores {
-    words: [AtomicU64; 2],
-    posted: [UnsafeCell<libc::sem_t>; 2],
-}
-
-// SAFETY: semaphores are there to be shared; nothing but the functions of the C library accesses them.
-unsafe impl Sync for Semaphores {}
-// SAFETY: they are not moved while they are in use: they live in an `Arc`.
-unsafe impl Send for Semaphores {}
-
-impl Drop for Semaphores {
+impl Drop for Semaphore {
     fn drop(&mut self) {
-        for semaphore in &self.posted {
-            // SAFETY: it was initialised by `semaphores`, and nobody waits: both sides are gone.
-            unsafe { libc::sem_destroy(semaphore.get()) };
-        }
+        // SAFETY: it was initialised by `semaphore`, and nobody waits: both ends are gone.
+        unsafe { libc::sem_destroy(self.posted.get()) };
     }
 }
 
-struct SemaphoreEnd {
-    shared: Arc<Semaphores>,
-    to: usize,
+fn semaphore(_capacity: usize) -> Result<(Arc<Semaphore>, Arc<Semaphore>), String> {
+    // SAFETY: all zeros is a semaphore in the making: `sem_init` makes it one.
+    let posted = UnsafeCell::new(unsafe { std::mem::zeroed() });
+    let semaphore = Arc::new(Semaphore { word: UnsafeCell::new([0]), posted });
+    // SAFETY: it is a place for a semaphore, which stays there until it is destroyed.
+    if unsafe { libc::sem_init(semaphore.posted.get(), 1, 0) } != 0 {
+        return Err(format!("sem_init: {}", std::io::Error::last_os_error()));
+    }
+    Ok((semaphore.clone(), semaphore))
 }
 
-impl Talk for SemaphoreEnd {
-    fn send(&mut self, [message]: Word) {
-        self.shared.words[self.to].store(message, Ordering::Release);
-        // SAFETY: it was initialised by `semaphores`.
-        let posted = unsafe { libc::sem_post(self.shared.posted[self.to].get()) };
+/// All that two semaphores promise: each message comes once, as it was sent, if the sides take turns.
+fn takes_turns(to: &mut impl Writer<Word>, from: &mut impl Reader<Word>) {
+    for number in 0..100 {
+        assert!(to.push([number]).is_ok());
+        assert_eq!(from.pop(), Some([number]), "message {number} is not what was sent");
+    }
+}
+
+impl Writer<Word> for Arc<Semaphore> {
+    fn push(&mut self, message: Word) -> Result<(), Word> {
+        be_busy(Sleep::BUSY);
+        // SAFETY: the other side waits for the post, and reads only then.
+        unsafe { *self.word.get() = message };
+        // SAFETY: it was initialised by `semaphore`.
+        let posted = unsafe { libc::sem_post(self.posted.get()) };
         assert_eq!(posted, 0, "a semaphore that is not exhausted");
+        Ok(())
     }
 
-    fn receive(&mut self) -> Word {
-        let from = 1 - self.to;
-        // SAFETY: it was initialised by `semaphores`.
-        while unsafe { libc::sem_wait(self.shared.posted[from].get()) } != 0 {}
-        [self.shared.words[from].load(Ordering::Acquire)]
+    fn push_some(&mut self, messages: &[Word]) -> usize {
+        messages.first().map_or(0, |&message| usize::from(self.push(message).is_ok()))
     }
 }
 
-/// Round trips with process-shared semaphores.
-pub fn semaphores(traffic: Traffic) -> [Box<dyn Side>; 2] {
-    let shared = Arc::new(Semaphores {
-        words: Default::default(),
-        // SAFETY: all zeros is a semaphore in the making: `sem_init` makes it one.
-        posted: [(); 2].map(|()| UnsafeCell::new(unsafe { std::mem::zeroed() })),
-    });
-    for semaphore in &shared.posted {
-        // SAFETY: it is a place for a semaphore, which stays there until it is destroyed.
-        let made = unsafe { libc::sem_init(semaphore.get(), 1, 0) };
-        assert_eq!(made, 0, "a semaphore");
+impl Reader<Word> for Arc<Semaphore> {
+    fn pop(&mut self) -> Option<Word> {
+        // SAFETY: it was initialised by `semaphore`.
+        while unsafe { libc::sem_wait(self.posted.get()) } != 0 {}
+        // SAFETY: the other side wrote it before it posted, and does not write again before it has our answer.
+        Some(unsafe { *self.word.get() })
     }
-    of_ends(SemaphoreEnd { shared: shared.clone(), to: 0 }, SemaphoreEnd { shared, to: 1 }, traffic)
+
+    fn pop_some(&mut self, messages: &mut [Word]) -> usize {
+        let Some(place) = messages.first_mut() else {
+            return 0;
+        };
+        self.pop().map_or(0, |message| {
+            *place = message;
+            1
+        })
+    }
 }
