@@ -339,6 +339,20 @@ pub enum UnlinkError {
         /// The name of the ring.
         name: String,
     },
+    /// Somebody who is alive is attached to it, or in the middle of attaching or leaving. Doubt counts as that.
+    #[error("ring `{name}` is in use and was not removed; stop its processes, or remove it in spite of them")]
+    InUse {
+        /// The name of the ring.
+        name: String,
+    },
+    /// It is not what a killed creator has left.
+    #[error("`{name}` is not what is left of a ring in the making: {why}; it was not removed")]
+    NotALeftover {
+        /// The name.
+        name: String,
+        /// Why it is not.
+        why: &'static str,
+    },
     /// The name was given to something else while we looked at it.
     #[error("ring `{name}` was replaced while it was being removed; nothing was removed, look again")]
     Replaced {

@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use super::waiting::{Shared, Wait};
-use crate::error::{CreateError, OpenError, UnlinkError};
+use crate::error::{CreateError, OpenError};
 use crate::layout::control::Holder;
 use crate::layout::geometry::{Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
@@ -11,7 +11,7 @@ use crate::recover;
 use crate::registry::{self, Gate, Registration};
 use crate::ring::memory::{Mapped, Single};
 use crate::segment::name::Name;
-use crate::segment::posix::{self, Segment};
+use crate::segment::posix::Segment;
 use crate::sys::fork::{self, Incarnation};
 use crate::sys::futex;
 use crate::sys::lock::Lock;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// How long we wait for what takes others microseconds, unless they are stopped: a name that is being replaced, a
 /// process that is leaving.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long `open_or_create` waits for memory to come back from others who are creating the same ring.
 const SPACE_PATIENCE: Duration = Duration::from_millis(200);
@@ -223,15 +223,6 @@ fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registrat
         }
         registration.leave(records);
     }
-}
-
-/// Removes the name of a ring of any type. What is no ring is left alone.
-pub(super) fn unlink(name: &Name) -> Result<(), UnlinkError> {
-    let found = posix::Named::find(name)?;
-    // Whoever takes a name away holds the gate of what it names, so that nobody takes it from a newer ring. Without
-    // permission to write, or past somebody who is stopped in there, we go without.
-    let _gate = Gate::pass(|| found.reopen(), Lock::Exclusive, PATIENCE).unwrap_or(None);
-    found.unlink()
 }
 
 fn system_error(name: &Name, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {

@@ -8,6 +8,7 @@ pub mod mpmc;
 mod options;
 #[cfg(feature = "async")]
 mod reactor;
+pub mod remove;
 mod ring;
 mod role;
 mod select;

@@ -165,6 +165,13 @@ pub(crate) fn is_dead(file: impl AsFd, record: usize) -> bool {
     !lock::is_locked(file, alive_byte(record), 1).unwrap_or(true)
 }
 
+/// Whether anybody who is alive is attached to the segment behind `file`, of whatever layout, or about to remove its name.
+/// Doubt is a yes.
+pub(crate) fn is_in_use(file: impl AsFd) -> bool {
+    // NB: all bytes there are, as nobody else has a reason to lock any.
+    lock::is_locked(file, 0, 0).unwrap_or(true)
+}
+
 /// Processes that have died and were not cleared up after: their records and generations.
 pub(crate) fn dead(records: &[Record], file: impl AsFd) -> impl Iterator<Item = (usize, u64)> {
     records.iter().enumerate().filter_map(move |(record, words)| {

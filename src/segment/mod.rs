@@ -2,5 +2,6 @@
 //!
 //! A new kind of memory is one more file here.
 
+pub(crate) mod making;
 pub(crate) mod name;
 pub(crate) mod posix;

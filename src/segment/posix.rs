@@ -5,6 +5,7 @@
 //! then and not a `SIGBUS` later.
 #![allow(unsafe_code)]
 
+use super::making::Making;
 use super::name::{FOLDER, Name};
 use crate::error::{CreateError, HeaderError, OpenError, UnlinkError};
 use crate::layout::geometry::Geometry;
@@ -30,6 +31,8 @@ pub(crate) struct Segment {
     /// Where its file is: under a temporary name until [`publish`](Segment::publish).
     path: String,
     published: bool,
+    /// Until then.
+    making: Option<Making>,
     file: KeptFile,
     lifetime: Lifetime,
     parts: Parts,
@@ -53,6 +56,8 @@ impl Segment {
             return Err(failed(&name, "creating the segment, beyond the limit on the size of files,")(Errno::FBIG));
         }
         let temporary = Name::temporary().map_err(failed(&name, "choosing a temporary name"))?;
+        // Before there is a file, and until it has its name: so whoever cleans up sees that we are alive.
+        let making = Making::begin(&temporary).map_err(failed(&name, "locking the folder of the new segment"))?;
         let not_zero = file::keep_zero_in_use().map_err(failed(&name, "opening /dev/null"))?;
         let made = Temporary { path: Some(temporary.path()) };
         let shmem = ShmemConf::new()
@@ -92,7 +97,7 @@ impl Segment {
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed(&name, "setting the mode"))?;
         let path = made.keep();
         let file = KeptFile::new(file, Inode::of(&stat));
-        Ok(Segment { name, path, published: false, file, lifetime: identity.lifetime, parts })
+        Ok(Segment { name, path, published: false, making, file, lifetime: identity.lifetime, parts })
     }
 
     /// Gives the segment its name, in one step. From here on others find it, whole.
@@ -102,6 +107,7 @@ impl Segment {
             Ok(()) => {
                 self.path = path;
                 self.published = true;
+                self.making = None;
                 Ok(())
             }
             Err(Errno::EXIST) => Err(CreateError::AlreadyExists { name: (&self.name).into() }),
@@ -156,7 +162,7 @@ impl Segment {
         // it was mapped. (Whoever may write to it could truncate it later: that is beyond what is promised.)
         let parts = unsafe { Parts::new(base, geometry, name.as_str().into(), mapping) };
         let file = KeptFile::new(file, inode);
-        Ok(Segment { name, path, published: true, file, lifetime: header.lifetime(), parts })
+        Ok(Segment { name, path, published: true, making: None, file, lifetime: header.lifetime(), parts })
     }
 
     pub(crate) fn parts(&self) -> &Parts {
@@ -252,12 +258,18 @@ fn reopen(path: &str, inode: Inode) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-fn unlink_failed(name: &Name, errno: Errno) -> UnlinkError {
+/// Removes the file of a ring that was in the making when its creator died. No file ever gets such a name again.
+pub(crate) fn unlink_leftover(name: &str) -> Result<(), UnlinkError> {
+    rustix::fs::unlink(format!("{FOLDER}/{name}")).map_err(|errno| unlink_failed(name, errno))
+}
+
+fn unlink_failed(name: impl Into<String>, errno: Errno) -> UnlinkError {
+    let name = name.into();
     match errno {
-        Errno::NOENT => UnlinkError::NotFound { name: name.into() },
-        Errno::ACCESS | Errno::PERM => UnlinkError::Permission { name: name.into() },
-        Errno::LOOP | Errno::ISDIR | Errno::NXIO => UnlinkError::NotARing { name: name.into() },
-        errno => UnlinkError::System { name: name.into(), source: errno.into() },
+        Errno::NOENT => UnlinkError::NotFound { name },
+        Errno::ACCESS | Errno::PERM => UnlinkError::Permission { name },
+        Errno::LOOP | Errno::ISDIR | Errno::NXIO => UnlinkError::NotARing { name },
+        errno => UnlinkError::System { name, source: errno.into() },
     }
 }
 

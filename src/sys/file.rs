@@ -4,6 +4,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::path::Path;
 
 /// Which file it is, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,12 @@ impl Inode {
 
 /// Opens an existing file with a description of its own. Follows no link, waits for nobody, is not inherited by exec.
 pub(crate) fn open(path: &str, access: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    open_following(path.as_ref(), access | OFlags::NOFOLLOW)
+}
+
+/// As [`open`], and follows links, also those of `/proc/PID/fd`.
+pub(crate) fn open_following(path: &Path, access: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     loop {
         match rustix::fs::open(path, flags, Mode::empty()) {
             Err(Errno::INTR) => {}
@@ -61,9 +67,14 @@ pub(crate) fn not_a_file(stat: &Stat) -> Option<&'static str> {
 
 /// Reads from the start of `file` until `buffer` is full or the file ends, and returns how many bytes there are.
 pub(crate) fn read_start(file: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    read_at(file, 0, buffer)
+}
+
+/// As [`read_start`], from the byte `offset` on.
+pub(crate) fn read_at(file: impl AsFd, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match rustix::io::pread(&file, &mut buffer[filled..], filled as u64) {
+        match rustix::io::pread(&file, &mut buffer[filled..], offset + filled as u64) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(Errno::INTR) => {}

@@ -1,0 +1,75 @@
+//! The `ringway` command: see, feed, drain and heal rings in shared memory.
+//!
+//! One file a verb. Each parses nothing and prints nothing itself but through [`out`], and sees of the library what is
+//! public.
+#![forbid(unsafe_code)]
+
+mod doctor;
+mod failure;
+mod gc;
+mod generate;
+mod info;
+mod ls;
+mod observe;
+mod out;
+mod peek;
+mod report;
+mod rm;
+mod show;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use out::Out;
+use std::process::ExitCode;
+
+/// What is said of exit codes, in each help.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 corrupt, 5 busy.
+
+A NAME is the name of a ring. With a `/` in it, it is the path of a file: /proc/PID/fd/N is a ring that a process has \
+open, whether or not it has a name.";
+
+/// See, feed, drain and heal rings in shared memory.
+#[derive(Debug, Parser)]
+#[command(name = "ringway", version, after_help = EXIT_CODES, max_term_width = 100, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Ls(ls::Ls),
+    Info(info::Info),
+    Peek(peek::Peek),
+    Rm(rm::Rm),
+    Gc(gc::Gc),
+    Doctor(doctor::Doctor),
+    Completions(generate::Completions),
+    Man(generate::Man),
+}
+
+impl Verb {
+    fn run(self, out: &mut Out) -> Result<(), Failure> {
+        match self {
+            Verb::Ls(verb) => verb.run(out),
+            Verb::Info(verb) => verb.run(out),
+            Verb::Peek(verb) => verb.run(out),
+            Verb::Rm(verb) => verb.run(out),
+            Verb::Gc(verb) => verb.run(out),
+            Verb::Doctor(verb) => verb.run(out),
+            Verb::Completions(verb) => verb.run(out),
+            Verb::Man(verb) => verb.run(out),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = Out::new();
+    let done = arguments.verb.run(&mut out).and_then(|()| Ok(out.finish()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
