@@ -1,4 +1,5 @@
 //! The `ringway` command, as a user runs it, and what it is expected to print.
+#![allow(dead_code)] // each test file uses a part of it
 
 use assert_cmd::Command;
 use std::fs;

@@ -108,7 +108,7 @@ impl Removal {
         let (name, size) = (show::harmless(&self.name), show::bytes(self.allocated));
         let what = match self.what {
             "leftover" => "left by a creator that was killed".to_owned(),
-            _ => format!("its last processes were killed, {} messages", self.messages),
+            _ => format!("its last processes were killed, messages in it: {}", self.messages),
         };
         let error = self.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         writeln!(out, "{verb}: {name}  {size}, {what}{error}")
