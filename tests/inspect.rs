@@ -221,7 +221,15 @@ fn a_ring_in_motion_is_never_called_corrupted_and_its_messages_are_whole() {
     let single = spsc::Ring::<[u64; 9]>::create(&one, &options).expect("new");
     let crowd = mpmc::Ring::<[u64; 9]>::create(&many, &options).expect("new");
     let stop = &AtomicBool::new(false);
+    /// Also at the end of a failure.
+    struct AtTheEnd<'s>(&'s AtomicBool);
+    impl Drop for AtTheEnd<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     std::thread::scope(|scope| {
+        let _at_the_end = AtTheEnd(stop);
         let (mut producer, mut consumer) = (single.producer().expect("free"), single.consumer().expect("free"));
         let (mut mpmc_producer, mut mpmc_consumer) = (crowd.producer(), crowd.consumer());
         scope.spawn(move || {
@@ -256,7 +264,6 @@ fn a_ring_in_motion_is_never_called_corrupted_and_its_messages_are_whole() {
                 }
             }
         }
-        stop.store(true, Ordering::Relaxed);
         assert!(seen > 0, "a ring that is pushed to has messages now and then");
     });
 }

@@ -16,6 +16,7 @@ mod peek;
 mod report;
 mod rm;
 mod show;
+mod top;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -41,6 +42,7 @@ struct Arguments {
 enum Verb {
     Ls(ls::Ls),
     Info(info::Info),
+    Top(top::Top),
     Peek(peek::Peek),
     Rm(rm::Rm),
     Gc(gc::Gc),
@@ -54,6 +56,7 @@ impl Verb {
         match self {
             Verb::Ls(verb) => verb.run(out),
             Verb::Info(verb) => verb.run(out),
+            Verb::Top(verb) => verb.run(out),
             Verb::Peek(verb) => verb.run(out),
             Verb::Rm(verb) => verb.run(out),
             Verb::Gc(verb) => verb.run(out),
