@@ -29,6 +29,7 @@
 //!   deadlines, iterators and batches, wait as [`Wait`] says. [`select()`] waits for several rings; the feature `async` has
 //!   futures, a `Stream` and a `Sink`.
 //! - [`Message`]: what can be sent.
+//! - [`bytes`]: rings whose message size is known only when the program runs.
 //! - [`inspect`]: looking at any ring, of whatever type, without being part of it; which rings there are.
 //! - [`remove`]: removing names, and what creators that were killed have left.
 //! - [`Options`], [`Lifetime`]: capacity, permissions, who removes the name.
@@ -64,7 +65,9 @@ pub use error::{
 };
 pub use layout::header::Lifetime;
 pub use message::Message;
-pub use queue::{Case, Iter, Kind, MOST_CASES, Mpmc, Options, Ring, Spsc, TryIter, Wait, mpmc, remove, select, spsc};
+pub use queue::{
+    Case, Iter, Kind, MOST_CASES, Mpmc, Options, Ring, Spsc, TryIter, Wait, bytes, mpmc, remove, select, spsc,
+};
 #[cfg(feature = "async")]
 pub use queue::{Messages, Pushes};
 pub use recover::Recovered;

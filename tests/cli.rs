@@ -13,7 +13,8 @@ use std::process::Stdio;
 use support::bytes::set_field;
 use support::{Child, Job, Name, be_the_other_process, listen, path_of, say, wait_until};
 
-const VERBS: [&str; 8] = ["ls", "info", "peek", "rm", "gc", "doctor", "completions", "man"];
+const VERBS: [&str; 12] =
+    ["ls", "info", "top", "peek", "create", "rm", "send", "recv", "gc", "doctor", "completions", "man"];
 
 fn attach(arguments: &[String]) {
     let ring = mpmc::Ring::<u64>::open(&arguments[0]).expect("made by the parent");

@@ -7,8 +7,9 @@ mod support;
 
 use command::run;
 use ringway::inspect::Segment;
-use ringway::{Options, mpmc, spsc};
+use ringway::{Options, bytes, mpmc, spsc};
 use std::fs;
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 use support::Name;
 use support::bytes::{FIELDS, HEADER, get_word, set_field, set_word};
@@ -142,5 +143,28 @@ fn a_picture_of_rubbish_is_an_error_or_a_picture_and_takes_no_time() {
         }
         // What is not bounded takes for ever.
         assert!(start.elapsed() < Duration::from_secs(10), "case {case} took {:?}", start.elapsed());
+    }
+}
+
+/// The verbs that push and pop do it through these.
+#[test]
+fn handles_without_a_type_survive_rubbish() {
+    let seed: u64 = std::env::var("RINGWAY_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let good = good();
+    for case in 0..5_000 {
+        // One of each, as a role that seems to be taken stays so.
+        let name = Name::new();
+        let mut random = Random(seed << 40 | case);
+        fs::write(name.path(), damaged(&mut random, &good)).expect("ours");
+        let Ok(ring) = bytes::Ring::open(&name) else { continue };
+        let mut buffer = vec![1; ring.message_size()];
+        let moment = Duration::from_micros(10);
+        if let Ok(mut producer) = ring.producer() {
+            let _ = (producer.try_push(&buffer), producer.push_timeout(&buffer, moment));
+        }
+        if let Ok(mut consumer) = ring.consumer() {
+            let popped = (0..1_000).take_while(|_| consumer.try_pop(&mut buffer).is_ok()).count();
+            black_box((popped, consumer.pop_timeout(&mut buffer, moment)).0);
+        }
     }
 }

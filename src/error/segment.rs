@@ -190,6 +190,21 @@ pub enum CreateError {
         /// The most messages of this type that fit into an address space.
         expected: usize,
     },
+    /// There are no messages of that size and alignment ([`bytes::Ring::create`](crate::bytes::Ring::create)).
+    #[error(
+        "ring `{name}` was not created: messages of {size} bytes aligned to {align} were asked for, expected 1 to {} bytes, \
+         aligned to a power of two up to {} of which the size is a multiple", .most.0, .most.1
+    )]
+    Messages {
+        /// The name of the ring.
+        name: String,
+        /// Bytes of a message that were asked for.
+        size: usize,
+        /// The alignment that was asked for.
+        align: usize,
+        /// The greatest size and alignment that there can be.
+        most: (usize, usize),
+    },
     /// No ring has room for that many processes.
     #[error("ring `{name}` was not created: room for {found} processes was asked for, expected 1 to {expected}")]
     Processes {

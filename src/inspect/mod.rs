@@ -54,8 +54,8 @@ pub use picture::{
 
 use crate::error::{HeaderError, InspectError};
 use crate::layout::geometry::Geometry;
-use crate::layout::header::Header;
 use crate::layout::header::examined::{Examined, Stated};
+use crate::layout::header::{Expected, Header};
 use crate::registry;
 use crate::segment::name::Name;
 use crate::sys::process;
@@ -159,11 +159,21 @@ impl Segment {
         let (mut examined, sound) = self.examine(&self.source.stat()?)?;
         match sound {
             Some(sound) => messages::peek(&self.source, &sound, most, bytes),
-            None => {
-                let name = self.source.name().to_owned();
-                Err(InspectError::Header { name, error: examined.errors.swap_remove(0) })
-            }
+            None => Err(self.unsound(examined.errors.swap_remove(0))),
         }
+    }
+
+    /// What somebody must expect who is to attach to it.
+    pub(crate) fn expected(&self) -> Result<Expected, InspectError> {
+        let (mut examined, sound) = self.examine(&self.source.stat()?)?;
+        match (sound, examined.sound) {
+            (Some(_), Some((expected, _))) => Ok(expected),
+            _ => Err(self.unsound(examined.errors.swap_remove(0))),
+        }
+    }
+
+    fn unsound(&self, error: HeaderError) -> InspectError {
+        InspectError::Header { name: self.source.name().to_owned(), error }
     }
 
     /// The header, and its geometry if there is nothing wrong with it.
@@ -172,7 +182,8 @@ impl Segment {
         let read = self.source.read_start(&mut bytes)?;
         let file = facts(stat);
         let mut examined = Header::examine(&bytes[..read], file.size);
-        let mut sound = examined.sound.map(|(expected, geometry)| Sound { kind: expected.kind, geometry });
+        let mut sound =
+            examined.sound.as_ref().map(|(expected, geometry)| Sound { kind: expected.kind, geometry: *geometry });
         // Memory that is not there would be read as zeros, however much of it the header claims.
         if sound.is_some() && file.allocated < file.size {
             examined.errors.push(HeaderError::Sparse { found: file.allocated, expected: file.size });

@@ -4,7 +4,7 @@ use super::options::Options;
 use super::waiting::{Shared, Wait};
 use crate::error::{CreateError, OpenError};
 use crate::layout::control::Holder;
-use crate::layout::geometry::{Geometry, MAX_PROCESSES};
+use crate::layout::geometry::{CellShape, Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
 use crate::layout::parts::Parts;
 use crate::recover;
@@ -44,7 +44,17 @@ pub(super) struct Attachment {
 
 impl Attachment {
     pub(super) fn create<T>(kind: Kind, name: &Name, options: &Options) -> Result<Attachment, CreateError> {
-        let shape = kind.shape::<T>();
+        Attachment::create_as(kind, kind.shape::<T>(), Schema::of::<T>(options.schema), name, options)
+    }
+
+    /// As [`create`](Self::create), of messages of that shape and schema.
+    pub(super) fn create_as(
+        kind: Kind,
+        shape: CellShape,
+        schema: Schema,
+        name: &Name,
+        options: &Options,
+    ) -> Result<Attachment, CreateError> {
         let found = options.processes;
         if found == 0 || found > MAX_PROCESSES {
             return Err(CreateError::Processes { name: name.into(), found, expected: MAX_PROCESSES });
@@ -56,7 +66,7 @@ impl Attachment {
         };
         let identity = Identity {
             kind,
-            schema: Schema::of::<T>(options.schema),
+            schema,
             lifetime: options.lifetime,
             boot_id: process::boot_id(),
             created_at: process::now(),
@@ -112,8 +122,22 @@ impl Attachment {
             schema: Schema::of::<T>(options.schema),
             capacity: options.capacity,
         };
+        Attachment::try_open_as(&expected, name, options, |parts, file, record| {
+            let memory = Mapped::<T, Single>::new(parts.clone());
+            recover::recover_record::<T, _>(&memory, parts.records(), file, record);
+        })
+    }
+
+    /// Attaches to a ring that is as `expected`. `recover` clears up after the dead whose process record is going to be ours
+    /// (MPMC).
+    pub(super) fn try_open_as(
+        expected: &Expected,
+        name: &Name,
+        options: &Options,
+        recover: impl Fn(&Parts, BorrowedFd<'_>, usize),
+    ) -> Result<Attachment, OpenError> {
         let owner = options.owner.unwrap_or_else(|| rustix::process::geteuid().as_raw());
-        let segment = Segment::open(name.clone(), &expected, owner)?;
+        let segment = Segment::open(name.clone(), expected, owner)?;
         // While we have it, nobody leaves as the last.
         let gate = Gate::pass(|| segment.reopen(), Lock::Shared, PATIENCE);
         let Some(gate) = gate.map_err(system_error(name, "opening it once more, and locking it"))? else {
@@ -124,12 +148,9 @@ impl Attachment {
             return Err(OpenError::NotFound { name: name.into() });
         }
         let records = segment.parts().records();
-        let clear_up = |record, file: BorrowedFd<'_>| match kind {
+        let clear_up = |record, file: BorrowedFd<'_>| match expected.kind {
             Kind::Spsc => {}
-            Kind::Mpmc => {
-                let memory = Mapped::<T, Single>::new(segment.parts().clone());
-                recover::recover_record::<T, _>(&memory, records, file, record);
-            }
+            Kind::Mpmc => recover(segment.parts(), file, record),
         };
         let registration = Registration::new(records, || segment.reopen(), clear_up, gate.no_forks())
             .map_err(system_error(name, "attaching to it"))?;

@@ -4,6 +4,7 @@
 mod asynchronous;
 mod attachment;
 mod blocking;
+pub mod bytes;
 pub mod mpmc;
 mod options;
 #[cfg(feature = "async")]

@@ -1,6 +1,6 @@
 //! How a verb ends when it does not succeed: what is said, and the exit code.
 
-use ringway::{CreateError, InspectError, OpenError, UnlinkError};
+use ringway::{ClaimError, CreateError, InspectError, OpenError, UnlinkError};
 use std::io;
 use std::process::ExitCode;
 
@@ -84,7 +84,10 @@ impl From<UnlinkError> for Failure {
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Failure {
         let code = match error {
-            CreateError::Name(_) | CreateError::Capacity { .. } | CreateError::Processes { .. } => Code::Usage,
+            CreateError::Name(_)
+            | CreateError::Capacity { .. }
+            | CreateError::Processes { .. }
+            | CreateError::Messages { .. } => Code::Usage,
             CreateError::AlreadyExists { .. } => Code::Busy,
             _ => Code::Failed,
         };
@@ -99,6 +102,17 @@ impl From<OpenError> for Failure {
             OpenError::NotFound { .. } => Code::NotFound,
             OpenError::NotAFile { .. } | OpenError::Header { .. } => Code::Corrupt,
             OpenError::TooManyProcesses { .. } | OpenError::Timeout { .. } => Code::Busy,
+            _ => Code::Failed,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<ClaimError> for Failure {
+    fn from(error: ClaimError) -> Failure {
+        let code = match error {
+            ClaimError::RoleTaken { .. } => Code::Busy,
+            ClaimError::Corrupted(_) => Code::Corrupt,
             _ => Code::Failed,
         };
         Failure::new(code, error.to_string())

@@ -4,6 +4,7 @@
 //! public.
 #![forbid(unsafe_code)]
 
+mod create;
 mod doctor;
 mod failure;
 mod gc;
@@ -13,10 +14,13 @@ mod ls;
 mod observe;
 mod out;
 mod peek;
+mod recv;
 mod report;
 mod rm;
+mod send;
 mod show;
 mod top;
+mod transfer;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -44,7 +48,10 @@ enum Verb {
     Info(info::Info),
     Top(top::Top),
     Peek(peek::Peek),
+    Create(create::Create),
     Rm(rm::Rm),
+    Send(send::Send),
+    Recv(recv::Recv),
     Gc(gc::Gc),
     Doctor(doctor::Doctor),
     Completions(generate::Completions),
@@ -58,7 +65,10 @@ impl Verb {
             Verb::Info(verb) => verb.run(out),
             Verb::Top(verb) => verb.run(out),
             Verb::Peek(verb) => verb.run(out),
+            Verb::Create(verb) => verb.run(out),
             Verb::Rm(verb) => verb.run(out),
+            Verb::Send(verb) => verb.run(out),
+            Verb::Recv(verb) => verb.run(out),
             Verb::Gc(verb) => verb.run(out),
             Verb::Doctor(verb) => verb.run(out),
             Verb::Completions(verb) => verb.run(out),
