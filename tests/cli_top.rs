@@ -173,6 +173,24 @@ fn no_colour_where_none_is_welcome() {
 }
 
 #[test]
+fn a_list_has_colour_and_bars_on_a_terminal_only() {
+    let name = Short::new('l');
+    let ring = spsc::Ring::<u64>::create(&name.0, &Options::new().capacity(1)).expect("new");
+    ring.producer().expect("free").try_push(1).expect("room");
+    let list = |no_colour: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(["ls", "-o", "name,fill", &name.1]).env("NO_COLOR", no_colour);
+        let mut terminal = Terminal::start(command, 24, 80);
+        assert!(terminal.wait_for_end().success());
+        terminal.wait_for("the ring", |screen| line(screen, &name.1).is_some_and(|line| line.contains("████████ 1")));
+        terminal.has_colour()
+    };
+    assert!(list("") && !list("1"), "an empty value means nothing");
+    let piped = command::done(&["ls", "-o", "name,fill", &name.1]);
+    assert!(!piped.contains('█') && piped.ends_with("1\n"), "{piped}");
+}
+
+#[test]
 fn a_terminal_of_any_size_will_do() {
     let name = Short::new('m');
     let _ring = spsc::Ring::<u64>::create(&name.0, &Options::new()).expect("new");

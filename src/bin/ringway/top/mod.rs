@@ -139,7 +139,10 @@ fn obey(view: &mut View, key: KeyEvent) -> Then {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod keys {
     use super::*;
 
     #[test]
