@@ -1,4 +1,5 @@
 //! A program in a terminal of its own, and what is on the screen.
+#![allow(dead_code)] // each test file uses a part of it
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};

@@ -34,7 +34,7 @@ impl Rm {
     }
 }
 
-/// Who it is that uses it.
+/// Who it is that uses it, and what to do about it.
 fn explained(name: &str, error: UnlinkError) -> Failure {
     let users = match &error {
         UnlinkError::InUse { .. } => users(name),
@@ -43,12 +43,13 @@ fn explained(name: &str, error: UnlinkError) -> Failure {
     match users {
         Some(users) => Failure::new(
             Code::Busy,
-            format!("ring `{name}` was not removed: it is in use by {users}; stop them, or remove it with --force"),
+            format!("ring `{name}` was not removed: it is in use by {users}, or remove it with --force"),
         ),
         None => error.into(),
     }
 }
 
+/// `process 12 (./a), process 13 (./b); stop them`.
 fn users(name: &str) -> Option<String> {
     let contents = observe::open(name).ok()?.picture().ok()?.contents?;
     let alive = contents.processes.iter().filter(|process| process.state != PeerState::Dead);
@@ -57,5 +58,6 @@ fn users(name: &str) -> Option<String> {
         command.map_or_else(|| process.pid.to_string(), |command| format!("{} ({command})", process.pid))
     });
     let named: Vec<String> = named.collect();
-    (!named.is_empty()).then(|| format!("process {}", named.join(", process ")))
+    let them = if named.len() == 1 { "it" } else { "them" };
+    (!named.is_empty()).then(|| format!("process {}; stop {them}", named.join(", process ")))
 }

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! Such a ring is of either kind, and of the size and alignment of messages that its header says; the handles follow the
-//! same algorithms as [`spsc`](crate::spsc) and [`mpmc`](crate::mpmc), beside handles of a type, with the same promises
+//! same algorithms as those of [`spsc`] and [`mpmc`], beside handles of a type, with the same promises
 //! after a death. They are slower, by the cost of what the compiler does not know.
 //!
 //! A consumer takes bytes as they are. A producer should know what it does: bytes that are no message of the type that the

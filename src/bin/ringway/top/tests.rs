@@ -5,7 +5,6 @@ use super::{Order, on_the_screen, screen};
 use std::process::Command;
 use terminal::Terminal;
 
-#[allow(dead_code)] // it is there for the tests of the whole command too
 #[path = "../../../../tests/support/terminal.rs"]
 mod terminal;
 
