@@ -29,6 +29,9 @@
 //!   deadlines, iterators and batches, wait as [`Wait`] says. [`select()`] waits for several rings; the feature `async` has
 //!   futures, a `Stream` and a `Sink`.
 //! - [`Message`]: what can be sent.
+//! - [`bytes`]: rings whose message size is known only when the program runs.
+//! - [`inspect`]: looking at any ring, of whatever type, without being part of it; which rings there are.
+//! - [`remove`]: removing names, and what creators that were killed have left.
 //! - [`Options`], [`Lifetime`]: capacity, permissions, who removes the name.
 //!
 //! Where what lies, why it is right and what proves it: `ARCHITECTURE.md` in the repository.
@@ -43,6 +46,7 @@ compile_error!("ringway stands on open file description locks and renameat2, whi
 compile_error!("ringway needs 64-bit addresses: positions and file offsets are 64-bit numbers");
 
 mod error;
+pub mod inspect;
 mod layout;
 mod message;
 mod queue;
@@ -55,13 +59,15 @@ mod sys;
 mod wait;
 
 pub use error::{
-    ClaimError, Corrupted, CreateError, EvictError, FolderError, HeaderError, Invalid, InvalidName, MemoryError,
-    OpenError, PopError, PopSliceError, PushAllError, PushError, PushSliceError, ReserveError, Role, SystemVError,
-    TryPopError, TryPushError, UnlinkError,
+    ClaimError, Corrupted, CreateError, EvictError, FolderError, HeaderError, InspectError, Invalid, InvalidName,
+    MemoryError, OpenError, PopError, PopSliceError, PushAllError, PushError, PushSliceError, ReserveError, Role,
+    SystemVError, TryPopError, TryPushError, UnlinkError,
 };
 pub use layout::header::Lifetime;
 pub use message::Message;
-pub use queue::{Case, Iter, Kind, MOST_CASES, Mpmc, Options, Ring, Spsc, TryIter, Wait, mpmc, select, spsc};
+pub use queue::{
+    Case, Iter, Kind, MOST_CASES, Mpmc, Options, Ring, Spsc, TryIter, Wait, bytes, mpmc, remove, select, spsc,
+};
 #[cfg(feature = "async")]
 pub use queue::{Messages, Pushes};
 pub use recover::Recovered;

@@ -1,6 +1,7 @@
 //! What can go wrong, one type per operation. Each names the ring, what was found, what was expected, what to do.
 
 mod header;
+mod inspect;
 mod memory;
 mod name;
 mod ring;
@@ -9,6 +10,7 @@ mod system_v;
 mod waiting;
 
 pub use header::HeaderError;
+pub use inspect::InspectError;
 pub use memory::MemoryError;
 pub use name::{FolderError, InvalidName};
 pub use ring::{

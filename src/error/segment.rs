@@ -30,6 +30,21 @@ pub enum CreateError {
         /// The most messages of this type that fit into an address space.
         expected: usize,
     },
+    /// There are no messages of that size and alignment ([`bytes::Ring::create`](crate::bytes::Ring::create)).
+    #[error(
+        "ring `{name}` was not created: messages of {size} bytes aligned to {align} were asked for, expected 1 to {} bytes, \
+         aligned to a power of two up to {} of which the size is a multiple", .most.0, .most.1
+    )]
+    Messages {
+        /// The name of the ring.
+        name: String,
+        /// Bytes of a message that were asked for.
+        size: usize,
+        /// The alignment that was asked for.
+        align: usize,
+        /// The greatest size and alignment that there can be.
+        most: (usize, usize),
+    },
     /// No ring has room for that many processes.
     #[error("ring `{name}` was not created: room for {found} processes was asked for, expected 1 to {expected}")]
     Processes {
@@ -273,6 +288,20 @@ pub enum UnlinkError {
     Permission {
         /// The name of the ring.
         name: String,
+    },
+    /// Somebody who is alive is attached to it, or in the middle of attaching or leaving. Doubt counts as that.
+    #[error("ring `{name}` is in use and was not removed; stop its processes, or remove it in spite of them")]
+    InUse {
+        /// The name of the ring.
+        name: String,
+    },
+    /// It is not what a killed creator has left.
+    #[error("`{name}` is not what is left of a ring in the making: {why}; it was not removed")]
+    NotALeftover {
+        /// The name.
+        name: String,
+        /// Why it is not.
+        why: &'static str,
     },
     /// The name was given to something else while we looked at it.
     #[error("ring `{name}` was replaced while it was being removed; nothing was removed, look again")]

@@ -44,6 +44,15 @@ impl CellShape {
         CellShape::new_single(size_of::<T>(), align_of::<T>())
     }
 
+    /// Whether there can be messages of such a size and alignment.
+    pub(crate) const fn is_possible(item_size: u64, item_align: u64) -> bool {
+        item_align.is_power_of_two()
+            && item_align <= MAX_ALIGN as u64
+            && item_size > 0
+            && item_size <= MAX_ITEM as u64
+            && item_size % item_align == 0
+    }
+
     const fn assert_is_message<T>() {
         const {
             assert!(size_of::<T>() > 0, "a message must have a size: a type of zero bytes cannot travel in a ring");
@@ -54,7 +63,7 @@ impl CellShape {
     }
 
     /// A small cell takes the smallest power of two in which it fits, so that it never straddles two lines.
-    const fn new_single(item_size: usize, item_align: usize) -> CellShape {
+    pub(super) const fn new_single(item_size: usize, item_align: usize) -> CellShape {
         let shape = CellShape { items_per_cell: 1, ..CellShape::new(item_size, item_align) };
         if shape.stride > LINE {
             return shape;
@@ -62,7 +71,7 @@ impl CellShape {
         CellShape { stride: (shape.payload_offset + item_size).next_power_of_two(), ..shape }
     }
 
-    const fn new(item_size: usize, item_align: usize) -> CellShape {
+    pub(super) const fn new(item_size: usize, item_align: usize) -> CellShape {
         let least_offset = if item_align > TAG { item_align } else { TAG };
         let in_first_line = LINE.saturating_sub(least_offset) / item_size;
         if in_first_line > 0 {

@@ -1,5 +1,7 @@
 //! The first bytes of a segment: what it is, for whom, and how it is laid out. Written once, before the name exists.
 
+pub(crate) mod examined;
+
 use super::cell::Word;
 use super::geometry::{CellShape, Geometry, MAX_ALIGN, MAX_ITEM, MAX_PROCESSES};
 use super::tag::Tag;
@@ -14,15 +16,29 @@ pub(crate) const MAGIC: [u8; 8] = *b"RINGWAY\0";
 const BYTE_ORDER: u32 = 0x0102_0304;
 const TYPE_NAME: usize = 64;
 
-/// Which algorithm the cells belong to.
+/// Which algorithm a ring follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// One producer, one consumer: see [`spsc`](crate::spsc).
     Spsc = 1,
+    /// Many producers, many consumers: see [`mpmc`](crate::mpmc).
     Mpmc = 2,
 }
 
 impl Kind {
+    fn of(number: u32) -> Option<Kind> {
+        [Kind::Spsc, Kind::Mpmc].into_iter().find(|&kind| kind as u32 == number)
+    }
+
+    /// How the cells of this kind hold messages of a size and an alignment that [`CellShape::is_possible`].
+    pub(crate) const fn shape_of(self, item_size: usize, item_align: usize) -> CellShape {
+        match self {
+            Kind::Spsc => CellShape::new(item_size, item_align),
+            Kind::Mpmc => CellShape::new_single(item_size, item_align),
+        }
+    }
+
     /// How the cells of this kind hold messages of type `T`.
     pub(crate) const fn shape<T>(self) -> CellShape {
         match self {
@@ -96,7 +112,11 @@ pub(crate) struct Schema {
 impl Schema {
     /// The schema of `T`, tagged by `tag`, or else by the name of the type.
     pub(crate) fn of<T>(tag: Option<u64>) -> Schema {
-        let name = without_paths(core::any::type_name::<T>());
+        Schema::named(&without_paths(core::any::type_name::<T>()), tag)
+    }
+
+    /// The schema of the type that is called `name`, without paths.
+    pub(crate) fn named(name: &str, tag: Option<u64>) -> Schema {
         let mut type_name = [0; TYPE_NAME];
         let shown = name.len().min(TYPE_NAME);
         type_name[..shown].copy_from_slice(&name.as_bytes()[..shown]);
@@ -197,14 +217,19 @@ impl Header {
         };
         header.check_identity(expected)?;
         let geometry = header.check_geometry(expected)?;
-        if file_size != header.memory_size {
-            return Err(HeaderError::FileSize { found: file_size, expected: header.memory_size });
-        }
+        header.check_size(file_size)?;
         Ok((header, geometry))
     }
 
-    /// Is it a ring, of our version, intact, and of the type that was asked for?
-    fn check_identity(&self, expected: &Expected) -> Result<(), HeaderError> {
+    fn check_size(&self, file_size: u64) -> Result<(), HeaderError> {
+        match file_size == self.memory_size {
+            true => Ok(()),
+            false => Err(HeaderError::FileSize { found: file_size, expected: self.memory_size }),
+        }
+    }
+
+    /// Is it a ring, of a version whose bytes we can read?
+    fn check_version(&self) -> Result<(), HeaderError> {
         if self.magic != MAGIC {
             return Err(HeaderError::Magic { found: self.magic, expected: MAGIC });
         }
@@ -214,9 +239,21 @@ impl Header {
         if self.version != VERSION {
             return Err(HeaderError::Version { found: self.version, expected: VERSION });
         }
-        if self.checksum != self.sum() {
-            return Err(HeaderError::Checksum { found: self.checksum, expected: self.sum() });
+        Ok(())
+    }
+
+    /// Is it as its creator wrote it?
+    fn check_sum(&self) -> Result<(), HeaderError> {
+        match self.sum() {
+            sum if sum == self.checksum => Ok(()),
+            sum => Err(HeaderError::Checksum { found: self.checksum, expected: sum }),
         }
+    }
+
+    /// Is it a ring, of our version, intact, and of the type that was asked for?
+    fn check_identity(&self, expected: &Expected) -> Result<(), HeaderError> {
+        self.check_version()?;
+        self.check_sum()?;
         if self.kind != expected.kind as u32 {
             return Err(HeaderError::Kind { found: self.kind, expected: expected.kind as u32 });
         }
@@ -244,6 +281,15 @@ impl Header {
 
     /// Do the numbers follow from one another?
     fn check_geometry(&self, expected: &Expected) -> Result<Geometry, HeaderError> {
+        let geometry = self.derive_geometry(expected)?;
+        match self.contradictions(&geometry).next() {
+            Some(error) => Err(error),
+            None => Ok(geometry),
+        }
+    }
+
+    /// What follows from the numbers that nothing else determines.
+    fn derive_geometry(&self, expected: &Expected) -> Result<Geometry, HeaderError> {
         debug_assert!(expected.shape.item_size <= MAX_ITEM && expected.shape.item_align <= MAX_ALIGN);
         if self.processes == 0 || self.processes > MAX_PROCESSES as u64 {
             let (found, expected) = (self.processes, self.processes.clamp(1, MAX_PROCESSES as u64));
@@ -259,7 +305,12 @@ impl Header {
         if let Some(capacity) = expected.capacity.filter(|&capacity| capacity != geometry.capacity) {
             return Err(HeaderError::Capacity { found: self.capacity, expected: capacity as u64 });
         }
-        for (field, found, expected) in [
+        Ok(geometry)
+    }
+
+    /// What is not as in `geometry`.
+    fn contradictions(&self, geometry: &Geometry) -> impl Iterator<Item = HeaderError> + use<> {
+        let numbers = [
             ("items per cell", self.items_per_cell, geometry.shape.items_per_cell),
             ("payload offset", self.payload_offset, geometry.shape.payload_offset),
             ("cell stride", self.cell_stride, geometry.shape.stride),
@@ -268,16 +319,16 @@ impl Header {
             ("process record offset", self.records_offset, geometry.records_offset),
             ("cells offset", self.cells_offset, geometry.cells_offset),
             ("total size", self.total_size, geometry.total_size),
-        ] {
-            if found != expected as u64 {
-                return Err(HeaderError::Geometry { field, found, expected: expected as u64 });
-            }
-        }
-        if self.memory_size < self.total_size {
-            let (found, expected) = (self.memory_size, self.total_size);
-            return Err(HeaderError::Geometry { field: "size of the memory", found, expected });
-        }
-        Ok(geometry)
+        ];
+        // In whole pages, it may be more than the ring.
+        let (found, expected) = (self.memory_size, self.total_size);
+        let too_small = HeaderError::Geometry { field: "size of the memory", found, expected };
+        let too_small = (found < expected).then_some(too_small);
+        let different = numbers.into_iter().filter_map(|(field, found, expected)| {
+            let expected = expected as u64;
+            (found != expected).then_some(HeaderError::Geometry { field, found, expected })
+        });
+        different.chain(too_small)
     }
 
     /// FNV-1a of every byte before the sum. Each of its steps is a bijection, so any single changed byte shows.

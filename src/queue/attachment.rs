@@ -2,15 +2,15 @@
 
 use super::options::Options;
 use super::waiting::{Shared, Wait};
-use crate::error::{CreateError, OpenError, UnlinkError};
+use crate::error::{CreateError, OpenError};
 use crate::layout::control::Holder;
-use crate::layout::geometry::{Geometry, MAX_PROCESSES};
+use crate::layout::geometry::{CellShape, Geometry, MAX_PROCESSES};
 use crate::layout::header::{Expected, Identity, Kind, Lifetime, Schema};
 use crate::layout::parts::Parts;
 use crate::recover;
 use crate::registry::{Gate, Register, Registration, Witness};
 use crate::ring::memory::{Mapped, Single};
-use crate::segment::{Found, Memory, Plan, Segment, Source, Wanted};
+use crate::segment::{Memory, Plan, Segment, Source, Wanted};
 use crate::sys::fork::{self, Incarnation};
 use crate::sys::futex;
 use crate::sys::lock::Lock;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// How long we wait for what takes others microseconds, unless they are stopped: a name that is being replaced, a
 /// process that is leaving.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long `open_or_create` waits for memory to come back from others who are creating the same ring.
 const SPACE_PATIENCE: Duration = Duration::from_millis(200);
@@ -43,7 +43,17 @@ pub(super) struct Attachment {
 
 impl Attachment {
     pub(super) fn create<T>(kind: Kind, source: &Source, options: &Options) -> Result<Attachment, CreateError> {
-        let shape = kind.shape::<T>();
+        Attachment::create_as(kind, kind.shape::<T>(), Schema::of::<T>(options.schema), source, options)
+    }
+
+    /// As [`create`](Self::create), of messages of that shape and schema.
+    pub(super) fn create_as(
+        kind: Kind,
+        shape: CellShape,
+        schema: Schema,
+        source: &Source,
+        options: &Options,
+    ) -> Result<Attachment, CreateError> {
         let name = || source.to_string();
         let found = options.processes;
         if found == 0 || found > MAX_PROCESSES {
@@ -56,7 +66,7 @@ impl Attachment {
         };
         let identity = Identity {
             kind,
-            schema: Schema::of::<T>(options.schema),
+            schema,
             lifetime: options.lifetime,
             boot_id: process::boot_id(),
             created_at: process::now(),
@@ -116,7 +126,22 @@ impl Attachment {
             schema: Schema::of::<T>(options.schema),
             capacity: options.capacity,
         };
-        let segment = Segment::open(source, &Wanted { ring, wishes: &options.memory, owner: options.owner })?;
+        Attachment::try_open_as(&ring, source, options, |parts, register, record| {
+            let memory = Mapped::<T, Single>::new(parts.clone());
+            recover::recover_record::<T, _>(&memory, register, record);
+        })
+    }
+
+    /// Attaches to a ring that is as `expected`. `recover` clears up after the dead whose process record is going to be ours
+    /// (MPMC).
+    pub(super) fn try_open_as(
+        expected: &Expected,
+        source: &Source,
+        options: &Options,
+        recover: impl Fn(&Parts, Register<'_>, usize),
+    ) -> Result<Attachment, OpenError> {
+        let wanted = Wanted { ring: *expected, wishes: &options.memory, owner: options.owner };
+        let segment = Segment::open(source, &wanted)?;
         // While we have it, nobody leaves as the last.
         let gate = Gate::pass(|| reopen(&segment), Lock::Shared, PATIENCE);
         let Some(gate) = gate.map_err(system_error(source, "opening it once more, and locking it"))? else {
@@ -127,12 +152,9 @@ impl Attachment {
             return Err(OpenError::NotFound { name: source.to_string() });
         }
         let records = segment.parts().records();
-        let clear_up = |record, register: Register<'_>| match kind {
+        let clear_up = |record, register: Register<'_>| match expected.kind {
             Kind::Spsc => {}
-            Kind::Mpmc => {
-                let memory = Mapped::<T, Single>::new(segment.parts().clone());
-                recover::recover_record::<T, _>(&memory, register, record);
-            }
+            Kind::Mpmc => recover(segment.parts(), register, record),
         };
         let registration = Registration::new(records, || reopen(&segment), clear_up, gate.no_forks())
             .map_err(system_error(source, "attaching to it"))?;
@@ -263,15 +285,6 @@ fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registrat
         }
         registration.leave(records);
     }
-}
-
-/// Removes the name of a ring of any type. What is no ring is left alone.
-pub(super) fn unlink(source: &Source) -> Result<(), UnlinkError> {
-    let found = Found::find(source)?;
-    // Whoever takes a name away holds the gate of what it names, so that nobody takes it from a newer ring. Without
-    // permission to write, or past somebody who is stopped in there, we go without.
-    let _gate = Gate::pass(|| found.reopen().map(Witness::File), Lock::Exclusive, PATIENCE).unwrap_or(None);
-    found.unlink()
 }
 
 fn system_error(source: &Source, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {

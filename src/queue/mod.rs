@@ -4,10 +4,12 @@
 mod asynchronous;
 mod attachment;
 mod blocking;
+pub mod bytes;
 pub mod mpmc;
 mod options;
 #[cfg(feature = "async")]
 mod reactor;
+pub mod remove;
 mod ring;
 mod role;
 mod select;

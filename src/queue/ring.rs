@@ -1,7 +1,8 @@
 //! A named ring, as a process is attached to it: what both kinds of ring have in common.
 
-use super::attachment::{self, Attachment};
+use super::attachment::Attachment;
 use super::options::Options;
+use super::remove;
 use crate::error::{CreateError, OpenError, UnlinkError};
 use crate::layout::header;
 use crate::message::Message;
@@ -101,7 +102,7 @@ impl<T: Message, K: Kind> Ring<T, K> {
     /// # Errors
     /// [`UnlinkError`].
     pub fn unlink(source: impl Into<Source>) -> Result<(), UnlinkError> {
-        attachment::unlink(&source.into())
+        remove::ring(source)
     }
 
     fn of(attachment: Attachment) -> Self {

@@ -2,28 +2,10 @@
 
 use super::attachment::Attachment;
 use crate::error::{ClaimError, Role};
+pub use crate::inspect::RoleHolder as Peer;
 use crate::registry::role;
 use crate::sync::{self, AtomicU64};
 use std::sync::Arc;
-
-/// Who has a role of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// Nobody has claimed it yet.
-    NeverCame,
-    /// This process has it and is alive, though it may be stopped.
-    Alive {
-        /// The process, as it calls itself.
-        pid: u32,
-    },
-    /// Its last holder gave it up in an orderly way.
-    Left,
-    /// Its last holder died. The role can be claimed.
-    Dead {
-        /// The process, as it called itself.
-        pid: u32,
-    },
-}
 
 impl Attachment {
     #[inline]

@@ -38,7 +38,7 @@
 //! its word names the dead, the next one takes it. All that is done in there is one step, or is done again.
 
 pub(crate) mod role;
-mod witness;
+pub(crate) mod witness;
 
 pub(crate) use witness::Witness;
 

@@ -92,7 +92,7 @@ impl Witness<'_> {
     /// Whether nobody who is alive has *alive*. Doubt is a no.
     pub(super) fn is_dead(self, record: usize, words: &Record) -> bool {
         match self {
-            Witness::File(file) => !lock::is_locked(file, alive_byte(record), 1).unwrap_or(true),
+            Witness::File(file) => is_dead(file, record),
             Witness::Words(_) => nobody_alive(&words.alive).is_ok(),
             Witness::Alone => words.attached.load(Ordering::SeqCst) == 0,
         }
@@ -133,6 +133,18 @@ impl Witness<'_> {
             Witness::Alone => Ok(()),
         }
     }
+}
+
+/// Whether nobody who is alive has *alive* of a record of the segment behind `file`. Doubt is a no.
+pub(crate) fn is_dead(file: BorrowedFd<'_>, record: usize) -> bool {
+    !lock::is_locked(file, alive_byte(record), 1).unwrap_or(true)
+}
+
+/// Whether anybody who is alive is attached to the segment behind `file`, of whatever layout, or about to remove its name.
+/// Doubt is a yes.
+pub(crate) fn is_in_use(file: BorrowedFd<'_>) -> bool {
+    // NB: all bytes there are, as nobody else has a reason to lock any.
+    lock::is_locked(file, 0, 0).unwrap_or(true)
 }
 
 /// Says that we have neither *record* nor *alive* any more, of memory without a file. (Lock bytes go with their anchor.)

@@ -48,6 +48,12 @@ pub(crate) trait Memory<T> {
     /// # Safety
     /// The cell and the item exist.
     unsafe fn item(&self, cell: usize, item: usize) -> *mut T;
+
+    /// Bytes of an item, at its place. Those of a `T`, unless `T` stands for something of another size.
+    #[inline(always)]
+    fn item_size(&self) -> usize {
+        size_of::<T>()
+    }
 }
 
 /// What a ring needs beside its cells and hints, when messages that were taken can become orphans.

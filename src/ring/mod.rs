@@ -1,5 +1,6 @@
 //! The algorithms, over memory that somebody else provides. A ring cannot sleep, read a clock, or learn who is alive.
 
+pub(crate) mod erased;
 pub(crate) mod memory;
 #[cfg(all(test, ringway_loom))]
 mod models;

@@ -64,7 +64,7 @@ pub(super) fn check(file: impl AsFd, stat: &Stat, name: &str, wanted: &Wanted<'_
 /// The file behind a descriptor, with a description of its own.
 pub(super) fn open_again(file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     use std::os::fd::AsRawFd;
-    file::reopen(&format!("/proc/self/fd/{}", file.as_raw_fd()), OFlags::RDWR)
+    file::open_following(&format!("/proc/self/fd/{}", file.as_raw_fd()), OFlags::RDWR)
 }
 
 pub(super) fn failed<E: Into<io::Error>>(name: &str, doing: &'static str) -> impl FnOnce(E) -> CreateError {

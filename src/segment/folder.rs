@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// The folder in which Linux keeps POSIX shared memory (shm_overview(7)).
-pub(super) const SHM: &str = "/dev/shm";
+pub(crate) const SHM: &str = "/dev/shm";
 
 /// Whoever may write there can replace what is in it, unless the folder is sticky.
 const OTHERS_MAY_WRITE: u32 = 0o022;

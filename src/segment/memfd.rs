@@ -5,7 +5,7 @@ use super::file::{self, failed, system_error};
 use super::memory::place;
 use super::{Backing, HugePageSize, Memory, MemoryKind, Plan, Segment, Source, Wanted};
 use crate::error::{CreateError, OpenError};
-use crate::sys::file::{Inode, KeptFile, reopen};
+use crate::sys::file::{Inode, KeptFile, open_following};
 use crate::sys::mapping::Mapping;
 use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
@@ -89,7 +89,7 @@ pub(super) fn open_of(pid: u32, descriptor: u32, source: &Source, wanted: &Wante
     let name = source.to_string();
     // NB: it may be anything, a device or a fifo, that minds to be opened. Only to look at it first.
     let path = format!("/proc/{pid}/fd/{descriptor}");
-    let seen = reopen(&path, OFlags::PATH).map_err(|errno| refused(&name, errno))?;
+    let seen = open_following(&path, OFlags::PATH).map_err(|errno| refused(&name, errno))?;
     let stat = rustix::fs::fstat(&seen).map_err(|errno| refused(&name, errno))?;
     if let Some(found) = crate::sys::file::not_a_file(&stat) {
         return Err(OpenError::NotAFile { name, found });

@@ -5,13 +5,14 @@
 #![allow(unsafe_code)]
 
 mod file;
-mod folder;
+pub(crate) mod folder;
 mod heap;
 mod huge;
+pub(crate) mod making;
 mod memfd;
 mod memory;
-mod name;
-mod posix;
+pub(crate) mod name;
+pub(crate) mod posix;
 mod source;
 mod system_v;
 

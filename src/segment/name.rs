@@ -49,7 +49,7 @@ impl Name {
     }
 
     /// The name in its folder.
-    pub(super) fn file(&self) -> &str {
+    pub(crate) fn file(&self) -> &str {
         &self.file
     }
 

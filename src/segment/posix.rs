@@ -5,8 +5,9 @@
 //! then and not a `SIGBUS` later.
 
 use super::file::{check, check_limit, failed, open_up, reserve, system_error};
-use super::folder::{Folder, Opened};
+use super::folder::{Folder, Opened, SHM};
 use super::huge;
+use super::making::Making;
 use super::memory::place;
 use super::name::Name;
 use super::{Backing, HugePageSize, HugePages, Memory, MemoryKind, Plan, Segment, Wanted, Wishes, header_of};
@@ -26,6 +27,8 @@ struct Posix {
     name: Name,
     /// Under which it is made; `None` once it has its name.
     temporary: Option<Name>,
+    /// Until then.
+    making: Option<Making>,
     file: KeptFile,
     /// Whom we trust to own its folder, beside us and root.
     trusted: Option<u32>,
@@ -50,6 +53,7 @@ impl Backing for Posix {
         match folder.rename(temporary.file(), self.name.file()) {
             Ok(()) => {
                 self.temporary = None;
+                self.making = None;
                 Ok(())
             }
             Err(Errno::EXIST) => Err(CreateError::AlreadyExists { name }),
@@ -110,6 +114,13 @@ pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError
     }
     check_limit(needed).map_err(failed(&shown, "creating the segment, beyond the limit on the size of files,"))?;
     let temporary = name.temporary().map_err(failed(&shown, "choosing a temporary name"))?;
+    // Before there is a file, and until it has its name: so whoever cleans up sees that we are alive.
+    let making = match name.folder() {
+        Folder::Shm => {
+            Making::begin(temporary.file()).map_err(failed(&shown, "locking the folder of the new segment"))?
+        }
+        Folder::Own(_) => None,
+    };
     let made = Temporary { folder: &folder, name: &temporary };
     let in_memory = |error| CreateError::Memory { name: shown.clone(), error };
     let no_room = |errno| match (pool, errno) {
@@ -150,7 +161,7 @@ pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError
     open_up(&file, &shown, plan.wishes)?;
     core::mem::forget(made);
     let file = KeptFile::new(file, Inode::of(&stat));
-    let backing = Posix { name: name.clone(), temporary: Some(temporary.clone()), file, trusted: None };
+    let backing = Posix { name: name.clone(), temporary: Some(temporary.clone()), making, file, trusted: None };
     Ok(Segment { refused, ..Segment::lay_out(mapping, &shown, plan, backing) })
 }
 
@@ -212,7 +223,8 @@ pub(super) fn open(name: Name, wanted: &Wanted<'_>) -> Result<Segment, OpenError
     let refused = gather(&mapping, wanted.wishes, pool);
     let refused = refused.map_err(|error| OpenError::Memory { name: shown.clone(), error })?;
     drop(folder);
-    let backing = Posix { name, temporary: None, file: KeptFile::new(file, inode), trusted: wanted.owner };
+    let backing =
+        Posix { name, temporary: None, making: None, file: KeptFile::new(file, inode), trusted: wanted.owner };
     Ok(Segment { refused, ..Segment::found(mapping, &shown, &checked, backing) })
 }
 
@@ -259,6 +271,11 @@ impl Named {
         }
         folder.unlink(self.name.file()).map_err(failed)
     }
+}
+
+/// Removes the file of a ring that was in the making when its creator died. No file ever gets such a name again.
+pub(crate) fn unlink_leftover(name: &str) -> Result<(), UnlinkError> {
+    rustix::fs::unlink(format!("{SHM}/{name}")).map_err(|errno| unlink_failed(name, errno))
 }
 
 fn reopen(folder: &Opened<'_>, name: &Name, inode: Inode) -> io::Result<OwnedFd> {
@@ -357,11 +374,12 @@ fn open_failed(name: &Name, errno: Errno) -> OpenError {
     }
 }
 
-fn unlink_failed(name: &Name, errno: Errno) -> UnlinkError {
+fn unlink_failed(name: impl Into<String>, errno: Errno) -> UnlinkError {
+    let name = name.into();
     match errno {
-        Errno::NOENT => UnlinkError::NotFound { name: name.into() },
-        Errno::ACCESS | Errno::PERM => UnlinkError::Permission { name: name.into() },
-        Errno::LOOP | Errno::ISDIR | Errno::NXIO => UnlinkError::NotARing { name: name.into() },
-        errno => UnlinkError::System { name: name.into(), source: errno.into() },
+        Errno::NOENT => UnlinkError::NotFound { name },
+        Errno::ACCESS | Errno::PERM => UnlinkError::Permission { name },
+        Errno::LOOP | Errno::ISDIR | Errno::NXIO => UnlinkError::NotARing { name },
+        errno => UnlinkError::System { name, source: errno.into() },
     }
 }

@@ -40,8 +40,8 @@ pub(crate) fn open_at(folder: impl AsFd, path: impl Arg + Copy, access: OFlags) 
     open_flags(folder, path, access | OFlags::NOFOLLOW)
 }
 
-/// Opens a file that `/proc` shows as open: the link there is no link to follow, but the file itself.
-pub(crate) fn reopen(path: &str, access: OFlags) -> Result<OwnedFd, Errno> {
+/// As [`open`], and follows links, also those of `/proc/PID/fd`, which are none, but the files themselves.
+pub(crate) fn open_following(path: impl Arg + Copy, access: OFlags) -> Result<OwnedFd, Errno> {
     open_flags(CWD, path, access)
 }
 
@@ -80,9 +80,14 @@ pub(crate) fn not_a_file(stat: &Stat) -> Option<&'static str> {
 
 /// Reads from the start of `file` until `buffer` is full or the file ends, and returns how many bytes there are.
 pub(crate) fn read_start(file: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    read_at(file, 0, buffer)
+}
+
+/// As [`read_start`], from the byte `offset` on.
+pub(crate) fn read_at(file: impl AsFd, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match rustix::io::pread(&file, &mut buffer[filled..], filled as u64) {
+        match rustix::io::pread(&file, &mut buffer[filled..], offset + filled as u64) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(Errno::INTR) => {}

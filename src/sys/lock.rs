@@ -39,6 +39,11 @@ pub(crate) fn is_locked(file: impl AsFd, start: u64, length: u64) -> io::Result<
     Ok(fcntl_lock(file, libc::F_OFD_GETLK, libc::F_RDLCK, start, length)? != libc::F_UNLCK)
 }
 
+/// Whether another description holds any of `length` bytes from `start` on, in whatever way.
+pub(crate) fn is_locked_at_all(file: impl AsFd, start: u64, length: u64) -> io::Result<bool> {
+    Ok(fcntl_lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, start, length)? != libc::F_UNLCK)
+}
+
 fn fcntl_lock(file: impl AsFd, command: i32, kind: i32, start: u64, length: u64) -> io::Result<i32> {
     // SAFETY: `flock` is plain numbers, for which zero is a valid value. (It has private padding on some platforms.)
     let mut lock: libc::flock = unsafe { core::mem::zeroed() };

@@ -61,6 +61,16 @@ pub(crate) fn run_state(of: &Identity) -> Option<RunState> {
     Some(if matches!(state(stat)?, b'T' | b't') { RunState::Stopped } else { RunState::Running })
 }
 
+/// The command line of this very process, its arguments apart; `None` as for [`run_state`].
+pub(crate) fn command_line(of: &Identity) -> Option<Vec<String>> {
+    let mut buffer = [0; 4096];
+    let line = read_proc(&format!("/proc/{}/cmdline", of.pid), &mut buffer).to_vec();
+    // After the line was read: it is of this process.
+    is_of(read_proc(&format!("/proc/{}/stat", of.pid), &mut buffer), of).then_some(())?;
+    let line = line.strip_suffix(b"\0").unwrap_or(&line);
+    Some(line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+}
+
 /// Kills this very process, not one that has got its pid since. One that is gone already is no error.
 pub(crate) fn kill(victim: &Identity) -> io::Result<()> {
     let pid = i32::try_from(victim.pid).ok().filter(|&pid| pid > 0).and_then(Pid::from_raw);

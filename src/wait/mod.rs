@@ -91,6 +91,12 @@ impl Notifier {
     }
 }
 
+/// What the word of an event says, to somebody who only looks: whether somebody sleeps, or is about to, and whether wakers
+/// fence, because somebody slept not long ago or cannot call for a barrier.
+pub(crate) fn read(word: u32) -> (bool, bool) {
+    (word & STATE == ASLEEP, word & (STATE | ALWAYS) != AWAKE)
+}
+
 /// The word on which somebody is about to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u32);

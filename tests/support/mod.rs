@@ -36,6 +36,11 @@ impl Name {
         Name(name)
     }
 
+    /// A certain name, which nobody else uses.
+    pub fn of(name: &str) -> Name {
+        Name(name.to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -50,6 +50,7 @@
 //! somebody alive is copying to or from says `Busy` after a few microseconds.
 
 mod consumer;
+pub(super) mod erased;
 mod guards;
 mod peers;
 mod producer;

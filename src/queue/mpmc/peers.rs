@@ -1,6 +1,7 @@
 //! Who is attached, who is in the way, and the one way to remove somebody who is alive.
 
 use crate::error::EvictError;
+pub use crate::inspect::PeerState;
 use crate::layout::cell::{State, Word};
 use crate::layout::control::{Record, RecordWords};
 use crate::message::Message;
@@ -30,18 +31,6 @@ pub struct Peer {
     pub attached_at: SystemTime,
     /// What it is in the middle of.
     pub holds: Vec<Held>,
-}
-
-/// What is known of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PeerState {
-    /// Alive. Whether it is stopped cannot be seen when it lives in another pid namespace.
-    Alive,
-    /// Alive, and stopped by a signal or a debugger. What it holds, it holds until it goes on or is killed.
-    Stopped,
-    /// Dead. What it held is repaired by whoever needs it first.
-    Dead,
 }
 
 /// A message, or a batch, that a process is in the middle of.

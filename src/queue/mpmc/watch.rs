@@ -2,7 +2,7 @@
 
 use crate::queue::attachment::Attachment;
 use crate::recover;
-use crate::ring::memory::{Mapped, Single};
+use crate::ring::memory::{Memory, Orphanage};
 use crate::ring::mpmc::Held;
 use crate::sys::process;
 use core::sync::atomic::Ordering;
@@ -33,7 +33,10 @@ impl Watch {
     /// There is nothing to do: an occasion to look for the dead, if there was none for a while. Says whether some were
     /// found, so that it is worth while to try again.
     #[inline]
-    pub(super) fn is_worth_another_try<T>(&mut self, attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
+    pub(super) fn is_worth_another_try<T, M>(&mut self, attachment: &Attachment, memory: &M) -> bool
+    where
+        M: Memory<T> + Orphanage,
+    {
         if coarse_now().wrapping_sub(self.looked_at) < INTERVAL_NS {
             return false;
         }
@@ -52,7 +55,7 @@ fn coarse_now() -> i64 {
 
 /// Clears up after all who have died. Says whether there was anything to do.
 #[cold]
-pub(super) fn look<T>(attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
+pub(super) fn look<T, M: Memory<T> + Orphanage>(attachment: &Attachment, memory: &M) -> bool {
     let recovered = attachment.ask(|register| recover::recover::<T, _>(memory, register));
     let found = recovered.is_some_and(|recovered| !recovered.is_empty());
     if found {
@@ -65,11 +68,11 @@ impl Obstacles {
     /// A cell is in somebody's hands: waits for the time of a copy or two, and repairs it if that process is dead. `Ok`
     /// says that it is worth while to try again, `Err` names the process.
     #[cold]
-    pub(super) fn overcome<T>(
+    pub(super) fn overcome<T, M: Memory<T>>(
         &mut self,
         held: Held,
         attachment: &Attachment,
-        memory: &Mapped<T, Single>,
+        memory: &M,
     ) -> Result<(), u32> {
         self.0 += 1;
         match wait_or_repair(held, attachment, memory) {
@@ -80,7 +83,7 @@ impl Obstacles {
 }
 
 /// Says whether the cell is as it was no more.
-fn wait_or_repair<T>(held: Held, attachment: &Attachment, memory: &Mapped<T, Single>) -> bool {
+fn wait_or_repair<T, M: Memory<T>>(held: Held, attachment: &Attachment, memory: &M) -> bool {
     // NB: no more than that, and never another thread in between: how to wait is for others to say.
     let backoff = Backoff::new();
     for _ in 0..LOOKS {

@@ -36,6 +36,7 @@
 //! Every operation on a handle is wait-free: a bounded number of steps, whatever the other end does.
 
 mod consumer;
+pub(super) mod erased;
 mod guards;
 mod producer;
 

@@ -9,7 +9,7 @@ use crate::message::{self, Message};
 use crate::ring::memory::{Memory, Orphanage};
 use crate::sync::{Ordering, compiler_fence};
 use core::marker::PhantomData;
-use core::mem::{MaybeUninit, size_of};
+use core::mem::MaybeUninit;
 
 /// A reading end of a ring, one of many.
 #[derive(Debug)]
@@ -186,9 +186,20 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         let take = self.lent.expect("a message is lent from `peek` to `release` or `give_back`");
         // SAFETY: a place names a cell that exists, and each has one item.
         let item = unsafe { self.memory.item(take.place.cell, 0) };
-        // SAFETY: it is as large as a `T`, of initialised shared memory, and taken by us: nobody who keeps to the protocol
+        // SAFETY: it is so large, of initialised shared memory, and taken by us: nobody who keeps to the protocol
         // writes it before we hand it over, which takes us exclusively.
-        unsafe { core::slice::from_raw_parts(item.cast(), size_of::<T>()) }
+        unsafe { core::slice::from_raw_parts(item.cast(), self.memory.item_size()) }
+    }
+
+    /// Copies the bytes of the message that is lent, as many as it has. As good as a copy of a `T`, whatever another process
+    /// does meanwhile.
+    pub(crate) fn copy_front(&self, to: &mut [u8]) {
+        let take = self.lent.expect("a message is lent from `peek` to `release` or `give_back`");
+        assert_eq!(to.len(), self.memory.item_size(), "a message is copied as a whole");
+        // SAFETY: a place names a cell that exists, and each has one item.
+        let item = unsafe { self.memory.item(take.place.cell, 0) };
+        // SAFETY: it is as large as `to`, and taken by us, so that nobody who keeps to the protocol writes it.
+        unsafe { core::ptr::copy_nonoverlapping(item.cast(), to.as_mut_ptr(), to.len()) };
     }
 
     /// Hands over the message that is lent.

@@ -8,7 +8,6 @@ use crate::layout::cell::{Owner, Word};
 use crate::ring::memory::Memory;
 use crate::sync::{Ordering, compiler_fence};
 use core::marker::PhantomData;
-use core::mem::size_of;
 
 /// A writing end of a ring, one of many.
 #[derive(Debug)]
@@ -137,14 +136,14 @@ impl<T, M: Memory<T>> Producer<T, M> {
 
     /// The bytes of the place that is reserved, to be read.
     pub(crate) fn place(&self) -> &[u8] {
-        // SAFETY: `item` is as large as a `T`, of initialised shared memory, and ours while we are borrowed.
-        unsafe { core::slice::from_raw_parts(self.item().cast(), size_of::<T>()) }
+        // SAFETY: `item` is so large, of initialised shared memory, and ours while we are borrowed.
+        unsafe { core::slice::from_raw_parts(self.item().cast(), self.memory.item_size()) }
     }
 
     /// The bytes of the place that is reserved, to be written.
     pub(crate) fn place_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `place`; we are borrowed exclusively.
-        unsafe { core::slice::from_raw_parts_mut(self.item().cast(), size_of::<T>()) }
+        unsafe { core::slice::from_raw_parts_mut(self.item().cast(), self.memory.item_size()) }
     }
 
     fn item(&self) -> *mut T {

@@ -177,9 +177,20 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         assert!(self.known() > 0, "a message is lent only when it is there");
         // SAFETY: the cursor names a cell and an item that exist.
         let item = unsafe { self.memory.item(self.cursor.cell, self.cursor.item()) };
-        // SAFETY: it is as large as a `T`, of initialised shared memory, and committed: nobody who keeps to the protocol
+        // SAFETY: it is so large, of initialised shared memory, and committed: nobody who keeps to the protocol
         // writes it before we release it, which takes us exclusively.
-        unsafe { core::slice::from_raw_parts(item.cast(), size_of::<T>()) }
+        unsafe { core::slice::from_raw_parts(item.cast(), self.memory.item_size()) }
+    }
+
+    /// Copies the bytes of the message in front, as many as it has. As good as a copy of a `T`, whatever another process
+    /// does meanwhile.
+    pub(crate) fn copy_front(&self, to: &mut [u8]) {
+        assert!(self.known() > 0, "a message is copied only when it is there");
+        assert_eq!(to.len(), self.memory.item_size(), "a message is copied as a whole");
+        // SAFETY: the cursor names a cell and an item that exist.
+        let item = unsafe { self.memory.item(self.cursor.cell, self.cursor.item()) };
+        // SAFETY: it is as large as `to`, and committed, so that nobody who keeps to the protocol writes it.
+        unsafe { core::ptr::copy_nonoverlapping(item.cast(), to.as_mut_ptr(), to.len()) };
     }
 
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.

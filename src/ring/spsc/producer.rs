@@ -6,7 +6,6 @@ use crate::error::Corrupted;
 use crate::layout::tag::Tag;
 use crate::ring::memory::Memory;
 use crate::sync::{Ordering, compiler_fence};
-use core::mem::size_of;
 
 /// The writing end of a ring. Whoever makes one has the producer's role.
 #[derive(Debug)]
@@ -142,14 +141,14 @@ impl<T, M: Memory<T>> Producer<T, M> {
 
     /// The bytes of the next message's place, to be read. There must be room for it.
     pub(crate) fn place(&self) -> &[u8] {
-        // SAFETY: `item` is as large as a `T`, of initialised shared memory, and ours while we are borrowed.
-        unsafe { core::slice::from_raw_parts(self.item().cast(), size_of::<T>()) }
+        // SAFETY: `item` is so large, of initialised shared memory, and ours while we are borrowed.
+        unsafe { core::slice::from_raw_parts(self.item().cast(), self.memory.item_size()) }
     }
 
     /// The bytes of the next message's place, to be written. There must be room for it.
     pub(crate) fn place_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `place`; we are borrowed exclusively.
-        unsafe { core::slice::from_raw_parts_mut(self.item().cast(), size_of::<T>()) }
+        unsafe { core::slice::from_raw_parts_mut(self.item().cast(), self.memory.item_size()) }
     }
 
     fn item(&self) -> *mut T {

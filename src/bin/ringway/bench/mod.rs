@@ -5,6 +5,8 @@
 mod harness;
 mod report;
 
+use crate::failure::{Code, Failure};
+use crate::out::Out;
 use clap::Args;
 use harness::channel::Candidate;
 use harness::cores::{Cores, pin};
@@ -42,8 +44,12 @@ pub struct BenchPeer {
 }
 
 impl Bench {
-    /// Measures, and returns what is to be printed.
-    pub fn run(self) -> Result<String, String> {
+    pub fn run(self, out: &mut Out) -> Result<(), Failure> {
+        let text = self.measure().map_err(|reason| Failure::new(Code::Failed, reason))?;
+        Ok(out.write_all(text.as_bytes())?)
+    }
+
+    fn measure(self) -> Result<String, String> {
         let cores = Cores::choose();
         pin(cores.near);
         let shows_progress = stderr().is_terminal();
@@ -67,9 +73,9 @@ impl Bench {
 
 impl BenchPeer {
     /// Does what the first process says, and has nothing to print.
-    pub fn run(self) -> Result<String, String> {
-        harness::link::be_the_peer(&self.arguments, &CANDIDATES)?;
-        Ok(String::new())
+    pub fn run(self) -> Result<(), Failure> {
+        let done = harness::link::be_the_peer(&self.arguments, &CANDIDATES);
+        done.map_err(|reason| Failure::new(Code::Failed, reason))
     }
 }
 

@@ -1,0 +1,109 @@
+//! Copies of messages that lie in a ring.
+
+use super::source::Source;
+use super::{Kind, Sound, contents};
+use crate::error::InspectError;
+use crate::layout::cell::{State, Word};
+use crate::layout::control::Control;
+use crate::layout::tag::Tag;
+use core::mem::offset_of;
+use core::sync::atomic::{Ordering, fence};
+
+/// So many messages that somebody else was faster to pop are looked past, and no more.
+const MOST_MISSED: usize = 1_000;
+
+/// A copy of a message that lies in a ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Glimpse {
+    /// How many messages were pushed before it since the ring was created.
+    pub position: u64,
+    /// Its first bytes, as many as were asked for.
+    pub bytes: Vec<u8>,
+    /// Whether a consumer took it and died, or gave it back: whoever pops it next is told so (MPMC).
+    pub redelivered: bool,
+}
+
+pub(super) fn peek(source: &Source, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
+    match sound.kind {
+        Kind::Spsc => peek_spsc(source, sound, most, bytes),
+        Kind::Mpmc => peek_mpmc(source, sound, most, bytes),
+    }
+}
+
+/// The first bytes of the item of a cell.
+fn copy(source: &Source, sound: &Sound, cell: usize, item: usize, bytes: usize) -> Result<Vec<u8>, InspectError> {
+    let shape = &sound.geometry.shape;
+    let mut copy = vec![0; bytes.min(shape.item_size)];
+    // The copy lies between the looks at the words that say whether it is whole.
+    fence(Ordering::SeqCst);
+    source.read(sound.cell(cell) + shape.payload_offset + item * shape.item_size, &mut copy)?;
+    fence(Ordering::SeqCst);
+    Ok(copy)
+}
+
+fn peek_spsc(source: &Source, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
+    let (items, cells) = (sound.geometry.shape.items_per_cell as u64, sound.geometry.cells as u64);
+    let head = || source.word(sound.geometry.control_offset + offset_of!(Control, head));
+    let mut found = Vec::new();
+    let (mut position, mut missed) = (head()?, 0);
+    while found.len() < most.min(sound.geometry.capacity) && missed < MOST_MISSED {
+        let (line, item) = (position / items, position % items);
+        let cell = (line % cells) as usize;
+        let tag = Tag::from_word(source.word(sound.cell(cell))?);
+        let is_there = tag.line() == line && item < tag.count() as u64 && tag.count() as u64 <= items;
+        let copy = if is_there { copy(source, sound, cell, item as usize, bytes)? } else { Vec::new() };
+        // While `head` is not beyond it, nobody overwrites it.
+        let now = head()?;
+        if now > position {
+            (position, missed) = (now, missed + 1);
+        } else if is_there {
+            found.push(Glimpse { position, bytes: copy, redelivered: false });
+            position += 1;
+        } else {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn peek_mpmc(source: &Source, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
+    let cells = source.cell_words(&sound.geometry)?;
+    let control = sound.geometry.control_offset;
+    let hint = |offset: usize| source.word(control + offset);
+    let hints = (hint(offset_of!(Control, head))?, hint(offset_of!(Control, tail))?);
+    let ends = contents::mpmc_ends(sound, hints, &cells);
+    let word = |cell: usize| Word::from_word(cells[cell]);
+    let count = cells.len() as u64;
+
+    let mut there: Vec<(u64, usize)> = (0..cells.len())
+        .filter(|&cell| word(cell).state() == State::Orphan)
+        .map(|cell| (word(cell).lap().wrapping_mul(count).wrapping_add(cell as u64), cell))
+        .collect();
+    there.sort_unstable();
+    // What is in the hands of others, with what belongs to it, is not there any more, or not yet.
+    let mut beyond = 0;
+    for ahead in 0..ends.pushed.wrapping_sub(ends.popped).min(count) {
+        let position = ends.popped.wrapping_add(ahead);
+        let cell = (position % count) as usize;
+        if ahead < beyond {
+            continue;
+        }
+        match word(cell) {
+            full if full == Word::full(position / count) => there.push((position, cell)),
+            held => beyond = ahead + held.span() as u64,
+        }
+    }
+    let mut found = Vec::new();
+    for (position, cell) in there {
+        if found.len() == most {
+            break;
+        }
+        let copy = copy(source, sound, cell, 0, bytes)?;
+        // No word ever comes back: while it is the same, nobody has written to the cell.
+        if source.word(sound.cell(cell))? == cells[cell] {
+            found.push(Glimpse { position, bytes: copy, redelivered: word(cell).state() == State::Orphan });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,238 @@
+//! Looking at any ring, without being part of it.
+//!
+//! ```
+//! use ringway::{Options, inspect, spsc};
+//! # let name = &format!("doc-inspect-{}", std::process::id());
+//!
+//! let ring = spsc::Ring::<u64>::create(name, &Options::new().capacity(100))?;
+//! let mut producer = ring.producer()?;
+//! producer.push_slice(&[7, 8, 9])?;
+//!
+//! // In any process that may read the file, whatever the type of the ring's messages.
+//! let segment = inspect::Segment::open(name)?;
+//! let picture = segment.picture()?;
+//! let contents = picture.contents.expect("its header is in order");
+//! assert_eq!((contents.fill, contents.processes[0].pid), (3, std::process::id()));
+//! assert_eq!(segment.peek(1, 8)?[0].bytes, 7_u64.to_ne_bytes());
+//!
+//! spsc::Ring::<u64>::unlink(name)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A [`Segment`] is the file of a ring, of any type, kind and layout, opened for reading only. From it come [`Picture`]s,
+//! plain data, and copies of messages that lie in the ring. Nothing is claimed, no lock is taken, nothing is written: who
+//! is at work on the ring cannot notice. A ring whose header is wrong has a picture too, which says what is wrong.
+//!
+//! # Why nothing is mapped
+//!
+//! The bytes are read by `pread`, a copy at a time. The file is open for reading only, so that even a bug could not
+//! write; and a file that somebody truncates meanwhile is an error here, where a mapping would be a `SIGBUS` that ends the
+//! process. It costs a system call where a mapping costs a load, which does not matter to who takes pictures.
+//!
+//! # What a picture of a moving ring is worth
+//!
+//! The copies are not of one instant. Each is compared with what was read before or after it: a position is exact when
+//! [`Contents::still`] says that the ring stood still; a cell is listed as held, or a word as corrupted, if it was so
+//! when it was read and again at the end. Everything may be over by the time that it is read. For rates, take two
+//! pictures and compare their positions.
+//!
+//! Nothing that is read is believed: a number that leads anywhere is checked first. Whatever the bytes are, a picture
+//! takes a bounded time, which grows with the memory that the segment really has, and it never panics.
+
+mod contents;
+mod listing;
+mod messages;
+mod picture;
+mod source;
+
+pub use listing::{Entry, Listing, Temporary, list};
+pub use messages::Glimpse;
+pub use picture::{
+    Contents, File, HeldCell, Kind, Layout, Lifetime, MOST_HELD, PeerState, Picture, Process, RoleHolder, Roles,
+    Sleepers,
+};
+
+use crate::error::{HeaderError, InspectError};
+use crate::layout::geometry::Geometry;
+use crate::layout::header::examined::{Examined, Stated};
+use crate::layout::header::{Expected, Header};
+use crate::registry::witness;
+use crate::segment::folder::{Folder, SHM};
+use crate::segment::name::Name;
+use crate::sys::process;
+use rustix::fs::Stat;
+use source::Source;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A segment, open for reading only.
+#[derive(Debug)]
+pub struct Segment {
+    source: Source,
+    path: PathBuf,
+}
+
+/// A header that is in order, and what follows from it.
+struct Sound {
+    kind: Kind,
+    geometry: Geometry,
+}
+
+impl Sound {
+    /// Where a cell begins.
+    fn cell(&self, cell: usize) -> usize {
+        self.geometry.cells_offset + cell * self.geometry.shape.stride
+    }
+}
+
+impl Segment {
+    /// Opens the ring `name` for reading. Any regular file of that name will do: what is wrong with it is said by its
+    /// [`picture`](Segment::picture).
+    ///
+    /// # Errors
+    /// [`InspectError`].
+    pub fn open(name: impl AsRef<OsStr>) -> Result<Segment, InspectError> {
+        let name = Name::new(name.as_ref(), Folder::Shm)?;
+        let path = Path::new(SHM).join(name.file());
+        Ok(Segment { source: Source::open(&path, name.to_string(), false)?, path })
+    }
+
+    /// Opens the file at `path` for reading, such as `/proc/PID/fd/N` for a ring that another process has open. Links are
+    /// followed.
+    ///
+    /// # Errors
+    /// [`InspectError`].
+    pub fn open_path(path: impl AsRef<Path>) -> Result<Segment, InspectError> {
+        let path = path.as_ref().to_owned();
+        Ok(Segment { source: Source::open(&path, path.display().to_string(), true)?, path })
+    }
+
+    /// Looks at the file behind a descriptor, which may be of any access that includes reading.
+    ///
+    /// # Errors
+    /// [`InspectError`].
+    pub fn from_fd(file: OwnedFd) -> Result<Segment, InspectError> {
+        let path = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)));
+        Ok(Segment { source: Source::of(file, path.display().to_string())?, path })
+    }
+
+    /// What can be said of it now. Asks the kernel for each attached process, some microseconds, and looks at all cells.
+    ///
+    /// # Errors
+    /// [`InspectError::Truncated`] when somebody truncates the file again and again; [`InspectError::System`].
+    pub fn picture(&self) -> Result<Picture, InspectError> {
+        // What is truncated meanwhile has a wrong size at the second look.
+        self.take().or_else(|error| match error {
+            InspectError::Truncated { .. } => self.take(),
+            error => Err(error),
+        })
+    }
+
+    fn take(&self) -> Result<Picture, InspectError> {
+        let stat = self.source.stat()?;
+        let (examined, sound) = self.examine(&stat)?;
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let contents = sound.map(|sound| contents::look(&self.source, &sound)).transpose()?;
+        Ok(Picture {
+            name: name.to_string_lossy().into_owned(),
+            path: self.path.clone(),
+            taken_at: SystemTime::now(),
+            file: facts(&stat),
+            version: examined.version,
+            layout: examined.stated.map(layout),
+            errors: examined.errors,
+            in_use: witness::is_in_use(self.source.file()),
+            contents,
+        })
+    }
+
+    /// Copies of the messages that lie in the ring, from the next one to pop on: the first `bytes` bytes of each, of
+    /// `most` messages at most. They stay in the ring. Those that were taken by a consumer which died come first.
+    ///
+    /// Every copy is of a message that was committed and not handed over when it was copied, and is whole. When the ring
+    /// moves meanwhile, messages that were popped in between are left out.
+    ///
+    /// # Errors
+    /// [`InspectError::Header`] when the header is wrong; [`InspectError::Truncated`], [`InspectError::System`].
+    pub fn peek(&self, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
+        let (mut examined, sound) = self.examine(&self.source.stat()?)?;
+        match sound {
+            Some(sound) => messages::peek(&self.source, &sound, most, bytes),
+            None => Err(self.unsound(examined.errors.swap_remove(0))),
+        }
+    }
+
+    /// What somebody must expect who is to attach to it.
+    pub(crate) fn expected(&self) -> Result<Expected, InspectError> {
+        let (mut examined, sound) = self.examine(&self.source.stat()?)?;
+        match (sound, examined.sound) {
+            (Some(_), Some((expected, _))) => Ok(expected),
+            _ => Err(self.unsound(examined.errors.swap_remove(0))),
+        }
+    }
+
+    fn unsound(&self, error: HeaderError) -> InspectError {
+        InspectError::Header { name: self.source.name().to_owned(), error }
+    }
+
+    /// The header, and its geometry if there is nothing wrong with it.
+    fn examine(&self, stat: &Stat) -> Result<(Examined, Option<Sound>), InspectError> {
+        let mut bytes = [0; size_of::<Header>()];
+        let read = self.source.read_start(&mut bytes)?;
+        let file = facts(stat);
+        let mut examined = Header::examine(&bytes[..read], file.size);
+        let mut sound =
+            examined.sound.as_ref().map(|(expected, geometry)| Sound { kind: expected.kind, geometry: *geometry });
+        // Memory that is not there would be read as zeros, however much of it the header claims.
+        if sound.is_some() && file.allocated < file.size {
+            examined.errors.push(HeaderError::Sparse { found: file.allocated, expected: file.size });
+            sound = None;
+        }
+        Ok((examined, sound))
+    }
+}
+
+#[allow(clippy::useless_conversion, clippy::unnecessary_cast)] // the types of these fields differ between architectures
+fn facts(stat: &Stat) -> File {
+    File {
+        device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
+        links: stat.st_nlink as u64,
+        size: stat.st_size as u64,
+        allocated: (stat.st_blocks as u64).saturating_mul(512),
+        page: stat.st_blksize as u64,
+        owner: stat.st_uid,
+        group: stat.st_gid,
+        mode: stat.st_mode as u32 & 0o7777,
+    }
+}
+
+fn layout(stated: Stated) -> Layout {
+    let this_boot = process::boot_id();
+    let unknown = [0; 16];
+    Layout {
+        kind: stated.kind,
+        type_name: stated.type_name,
+        schema: stated.schema,
+        item_size: stated.item_size,
+        item_align: stated.item_align,
+        capacity: stated.capacity,
+        cells: stated.cells,
+        items_per_cell: stated.items_per_cell,
+        payload_offset: stated.payload_offset,
+        stride: stated.cell_stride,
+        processes: stated.processes,
+        total_size: stated.total_size,
+        lifetime: stated.lifetime,
+        created_at: time(stated.created_at),
+        boot_id: stated.boot_id,
+        other_boot: ![unknown, this_boot].contains(&stated.boot_id) && this_boot != unknown,
+    }
+}
+
+/// A time that is stated in nanoseconds since 1970.
+fn time(nanoseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(nanoseconds)
+}

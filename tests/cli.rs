@@ -1,0 +1,319 @@
+//! The verbs of the `ringway` command: what they print, and their exit codes.
+
+#[path = "support/command.rs"]
+mod command;
+mod support;
+
+use command::{assert_snapshot, done, fails, json, masked, ringway, run};
+use ringway::{Options, mpmc, spsc};
+use rustix::mount::{MountFlags, MountPropagationFlags};
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+use support::bytes::set_field;
+use support::{Child, Job, Name, be_the_other_process, listen, path_of, say, wait_until};
+
+const VERBS: [&str; 12] =
+    ["ls", "info", "top", "peek", "create", "rm", "send", "recv", "gc", "doctor", "completions", "man"];
+
+fn attach(arguments: &[String]) {
+    let ring = mpmc::Ring::<u64>::open(&arguments[0]).expect("made by the parent");
+    let mut producer = ring.producer();
+    let _claimed = producer.reserve().expect("room");
+    say("ready");
+    listen();
+}
+
+const JOBS: &[Job] = &[("attach", attach), ("collect", collect)];
+
+#[test]
+#[ignore = "run by the other tests, as another process"]
+fn the_other_process() {
+    be_the_other_process(JOBS);
+}
+
+/// The values of this run that a picture of `name` shows.
+fn known(name: &Name) -> Vec<(String, String)> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = fs::metadata(name.path()).expect("a file").ino();
+    let file = json(&["info", "--json", "--interval", "0", name.as_str()])["file"].take();
+    let [owner, group] = ["owner_name", "group_name"].map(|key| file[key].as_str().expect("a name").to_owned());
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("the system says so");
+    [
+        (name.as_str().to_owned(), "NAME"),
+        (inode.to_string(), "INODE"),
+        (boot.trim().to_owned(), "BOOT"),
+        (std::process::id().to_string(), "PID"),
+        (format!("{owner}:{group}"), "OWNER:GROUP"),
+        (format!(" {owner} "), " OWNER "),
+    ]
+    .map(|(word, mask)| (word, mask.to_owned()))
+    .to_vec()
+}
+
+fn masked_for(name: &Name, text: &str) -> String {
+    let known = known(name);
+    let words: Vec<(&str, &str)> = known.iter().map(|(word, mask)| (word.as_str(), mask.as_str())).collect();
+    // The command lines are of this program, with the arguments of this run.
+    let exe = std::env::args().next().expect("a name");
+    let text: String = text.lines().map(|line| line.split(&exe).next().unwrap_or_default().to_owned() + "\n").collect();
+    masked(&text, &words)
+}
+
+/// A ring that stands still, with something in it.
+fn prepared() -> (Name, spsc::Ring<u64>, spsc::Producer<u64>) {
+    let name = Name::new();
+    let ring = spsc::Ring::<u64>::create(&name, &Options::new().capacity(100).processes(8)).expect("new");
+    let mut producer = ring.producer().expect("free");
+    producer.push_slice(&[0x0807_0605_0403_0201, 0x6f6c_6c65_6820_2020, 3]).expect("room");
+    (name, ring, producer)
+}
+
+#[test]
+fn help_is_as_it_was_agreed() {
+    assert_snapshot("help.txt", &done(&["--help"]));
+    let helps: Vec<String> = VERBS.iter().map(|verb| done(&[verb, "--help"])).collect();
+    assert_snapshot("help_of_verbs.txt", &helps.join("\n----\n\n"));
+    for verb in VERBS {
+        assert!(done(&["--help"]).contains(verb));
+    }
+}
+
+#[test]
+fn ls_shows_each_ring_in_a_line() {
+    let (name, _ring, _producer) = prepared();
+    assert_snapshot("ls.txt", &masked_for(&name, &done(&["ls", name.as_str()])));
+    let all = done(&["ls", "-o", "name,kind,fill"]);
+    assert!(all.lines().any(|line| line.split_whitespace().eq([name.as_str(), "spsc", "3"])), "{all}");
+    assert_eq!(done(&["ls", "-o", "kind,capacity,type", name.as_str()]), "KIND  CAPACITY  TYPE\nspsc       100  u64\n");
+    assert!(fails(3, &["ls", "no-such-ring"]).contains("`no-such-ring` was not found"));
+    assert!(fails(2, &["ls", "-o", "colour"]).contains("colour"));
+    assert!(fails(2, &["ls", ".."]).is_empty() || fails(2, &["ls", ".."]).contains("cannot name a ring"));
+}
+
+#[test]
+fn ls_shows_rings_that_are_not_in_order_too() {
+    let (name, ..) = prepared();
+    let mut bytes = fs::read(name.path()).expect("ours");
+    bytes[12] = 2;
+    fs::write(name.path(), &bytes).expect("ours");
+    assert!(done(&["ls", name.as_str()]).contains("other-version"));
+    bytes[12] = 3;
+    set_field(&mut bytes, "capacity", 7);
+    fs::write(name.path(), &bytes).expect("ours");
+    assert!(done(&["ls", name.as_str(), "-o", "status"]).contains("corrupt"));
+}
+
+#[test]
+fn ls_as_json_says_all_that_is_known_under_names_that_stay() {
+    let (name, _ring, _producer) = prepared();
+    let list = json(&["ls", "--json", name.as_str()]);
+    let ring = &list["rings"][0];
+    fn keys(value: &serde_json::Value) -> Vec<String> {
+        value.as_object().expect("an object").keys().cloned().collect()
+    }
+    let parts = ["file", "layout", "contents", "rates"].map(|part| (part, keys(&ring[part])));
+    let text = format!("{:?}\n{:?}\n{:#?}\n", keys(&list), keys(ring), parts);
+    assert_snapshot("json_keys.txt", &text);
+    assert_eq!((&ring["status"], &ring["alive"], &ring["file"]["mode"]), (&"ok".into(), &1.into(), &"0600".into()));
+    assert_eq!((&ring["contents"]["fill"], &ring["layout"]["item_size"]), (&3.into(), &8.into()));
+    assert_eq!(ring["contents"]["processes"][0]["pid"], std::process::id());
+}
+
+#[test]
+fn info_says_all_that_is_known() {
+    let (name, _ring, _producer) = prepared();
+    assert_snapshot("info_spsc.txt", &masked_for(&name, &done(&["info", name.as_str()])));
+    let path = name.path();
+    assert!(done(&["info", path.to_str().expect("UTF-8")]).contains("3 of 100 (3%)"));
+    assert!(fails(3, &["info", "no-such-ring"]).contains("`no-such-ring` was not found"));
+    assert!(fails(4, &["info", "/dev/shm"]).contains("is a directory"));
+    assert!(fails(2, &["info"]).contains("NAME"));
+}
+
+#[test]
+fn info_names_who_holds_a_cell_and_who_is_stopped_or_dead() {
+    let name = Name::new();
+    let ring = mpmc::Ring::<u64>::create(&name, &Options::new().capacity(16)).expect("new");
+    let mut child = Child::start("attach", &[name.as_str()]);
+    child.expect("ready");
+    let text = done(&["info", name.as_str()]).replace(&child.pid().to_string(), "OTHER");
+    assert_snapshot("info_mpmc.txt", &masked_for(&name, &text));
+    child.signal(rustix::process::Signal::STOP);
+    wait_until("it is stopped", || done(&["info", name.as_str()]).contains("stopped"));
+    child.kill();
+    wait_until("it is dead", || done(&["info", name.as_str()]).contains("dead"));
+    assert!(done(&["ls", name.as_str()]).contains("1+1 dead"));
+    ring.recover();
+    assert!(done(&["info", name.as_str()]).contains("1 cleared up after, 1 messages skipped"));
+}
+
+#[test]
+fn info_of_a_corrupt_ring_says_what_is_wrong() {
+    let (name, ..) = prepared();
+    let mut bytes = fs::read(name.path()).expect("ours");
+    set_field(&mut bytes, "cell stride", 65);
+    fs::write(name.path(), &bytes).expect("ours");
+    let run = run(&["info", name.as_str()]);
+    assert_eq!(run.code, 4);
+    assert!(run.out.contains("its cell stride is 65, expected 64"), "{}", run.out);
+    assert!(fails(4, &["peek", name.as_str()]).contains("cell stride"));
+}
+
+#[test]
+fn peek_shows_messages_and_leaves_them_where_they_are() {
+    let (name, ring, _producer) = prepared();
+    let shown = done(&["peek", name.as_str(), "-n", "2"]);
+    let expected = "0\n  01 02 03 04 05 06 07 08                           ........\n\
+                    1\n  20 20 20 68 65 6c 6c 6f                              hello\n";
+    assert_eq!(shown, expected);
+    assert_eq!(
+        done(&["peek", name.as_str(), "--bytes", "2", "-n", "1"]).lines().nth(1),
+        Some(&*format!("  {:<49} {}", "01 02", ".."))
+    );
+    let raw = ringway(&["peek", "--raw", name.as_str()]).output().expect("runs").stdout;
+    assert_eq!((raw.len(), &raw[16..17]), (24, &[3][..]));
+    let messages = json(&["peek", name.as_str(), "--json"]);
+    assert_eq!(messages[2]["bytes"], "0300000000000000");
+    assert_eq!((messages[2]["position"].as_u64(), messages[2]["redelivered"].as_bool()), (Some(2), Some(false)));
+    assert_eq!(ring.len(), 3);
+    assert!(fails(3, &["peek", "no-such-ring"]).contains("was not found"));
+}
+
+#[test]
+fn rm_refuses_while_processes_live() {
+    let (name, ring, producer) = prepared();
+    let said = fails(5, &["rm", name.as_str()]);
+    assert!(said.contains(&format!("in use by process {}", std::process::id())) && said.contains("--force"), "{said}");
+    assert!(name.exists());
+    drop((ring, producer));
+    assert_eq!(done(&["rm", name.as_str()]), "");
+    assert!(!name.exists());
+    assert!(fails(3, &["rm", name.as_str()]).contains("was not found"));
+
+    let (name, ring, _producer) = prepared();
+    done(&["rm", "--force", name.as_str()]);
+    assert!(!name.exists() && ring.len() == 3, "its processes go on");
+    fs::write(name.path(), "something else").expect("ours");
+    assert!(fails(4, &["rm", "-f", name.as_str()]).contains("is not a ring"));
+    assert!(name.exists());
+    assert!(fails(2, &["rm", "a/b"]).contains("cannot name a ring"));
+}
+
+/// As it is when a creator dies right after it has made its file.
+fn left_by_a_creator() -> String {
+    let name = format!(".ringway-{}-00c0ffee00c0ffef", std::process::id());
+    fs::write(path_of(&name), "").expect("ours");
+    name
+}
+
+#[test]
+fn gc_says_what_it_would_remove() {
+    let leftover = left_by_a_creator();
+    let name = Name::new();
+    drop(mpmc::Ring::<u64>::create(&name, &Options::new()).expect("new"));
+    assert!(done(&["ls"]).contains("`ringway gc` removes"));
+    let plan = |what: &str| {
+        let plan = done(&["gc", "--dry-run", "--dead"]);
+        assert!(plan.lines().all(|line| line.starts_with("would be removed: ")), "{plan}");
+        plan.contains(what)
+    };
+    assert!(plan(&leftover) && !plan(name.as_str()), "all have left the ring in an orderly way");
+    let mut child = Child::start("attach", &[name.as_str()]);
+    child.expect("ready");
+    assert!(!plan(name.as_str()), "it is in use");
+    child.kill();
+    wait_until("it is dead", || plan(name.as_str()));
+    assert!(!done(&["gc", "--dry-run"]).contains(name.as_str()), "rings only with --dead");
+    assert!(name.exists() && path_of(&leftover).exists());
+    ringway::remove::leftover(&leftover).expect("nobody is making it");
+}
+
+/// In a folder of its own, as others on this machine may have something to be collected too.
+fn collect(_: &[String]) {
+    // SAFETY: a new mount namespace; no descriptors or file system state are shared with another thread.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("we are root");
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("root");
+    rustix::mount::mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::empty(), c"").expect("root");
+    assert_eq!(done(&["ls"]).lines().count(), 1, "nothing but the headings");
+    assert_eq!(done(&["gc", "--dead"]), "");
+
+    let (leftover, name) = (left_by_a_creator(), Name::new());
+    let (used, _ring, _producer) = prepared();
+    drop(mpmc::Ring::<u64>::create(&name, &Options::new()).expect("new"));
+    let mut child = Child::start("attach", &[name.as_str()]);
+    child.expect("ready");
+    let removals = json(&["gc", "--dead", "--json"]);
+    assert_eq!((&removals[0]["name"], &removals[0]["removed"]), (&leftover.as_str().into(), &true.into()));
+    assert!(removals[1].is_null() && name.exists() && !path_of(&leftover).exists());
+    child.kill();
+    wait_until("it is dead", || !done(&["gc", "--dead", "--dry-run"]).is_empty());
+    assert_eq!(done(&["gc"]), "");
+    let removed = done(&["gc", "--dead"]);
+    assert!(
+        removed.starts_with(&format!("removed: {}  ", name.as_str())) && removed.contains("messages in it"),
+        "{removed}"
+    );
+    assert!(!name.exists() && used.exists());
+    say("done");
+}
+
+#[test]
+fn gc_removes_what_nobody_holds() {
+    match rustix::process::geteuid().is_root() {
+        true => Child::start("collect", &[]).expect("done"),
+        false => eprintln!("not checked: only root can mount file systems"),
+    }
+}
+
+#[test]
+fn the_doctor_says_what_is_to_be_done() {
+    let findings = json(&["doctor", "--json"]);
+    let subjects: Vec<&str> =
+        findings.as_array().expect("a list").iter().filter_map(|f| f["subject"].as_str()).collect();
+    for subject in ["a ring", "/dev/shm", "permissions", "membarrier", "futex_waitv", "huge pages", "RLIMIT_MEMLOCK"] {
+        assert!(subjects.contains(&subject), "{subjects:?}");
+    }
+    for finding in findings.as_array().expect("a list") {
+        assert_ne!(finding["verdict"], "bad", "rings work here, as other tests show: {finding}");
+        assert_eq!(finding["advice"].is_null(), finding["verdict"] == "good", "{finding}");
+    }
+    assert_eq!(done(&["doctor"]).lines().filter(|line| !line.starts_with(' ')).count(), subjects.len());
+}
+
+#[test]
+fn completions_and_the_manual_page_are_generated() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = done(&["completions", shell]);
+        assert!(VERBS.iter().all(|verb| script.contains(verb)), "{shell}");
+    }
+    assert!(fails(2, &["completions", "tcsh"]).contains("tcsh"));
+    let page = done(&["man"]);
+    assert!(page.starts_with(".ie") && page.contains(".TH ringway 1") && page.contains("Exit codes"));
+    assert!(VERBS.iter().all(|verb| page.contains(&format!(".SH \"{}\"", verb.to_uppercase()))), "{page}");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ringway"))
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it can be run");
+    // Closed before anything is read, so that the first write fails.
+    drop(child.stdout.take());
+    let status = child.wait().expect("it ends");
+    let mut said = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn wrong_usage_is_told_from_other_failures() {
+    fails(2, &[]);
+    fails(2, &["no-such-verb"]);
+    fails(2, &["peek", "x", "--count", "many"]);
+    fails(2, &["ls", "--json", "-o", "name"]);
+    assert!(done(&["--version"]).starts_with("ringway "));
+}
