@@ -22,6 +22,7 @@ pub enum Code {
     Failed = 1,
     Usage = 2,
     NotFound = 3,
+    /// Or no ring of the version, kind or type that is needed.
     Corrupt = 4,
     Busy = 5,
 }

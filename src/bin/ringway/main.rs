@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 /// What is said of exit codes, in each help.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 corrupt, 5 busy.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 corrupt or of another version, 5 busy.
 
 A NAME is the name of a ring. With a `/` in it, it is the path of a file: /proc/PID/fd/N is a ring that a process has \
 open, whether or not it has a name.";
