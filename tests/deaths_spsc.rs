@@ -253,6 +253,6 @@ fn detach() {
 }
 
 fn create() {
-    once("create", &Creating { name: names::fresh(), taken: false }, true);
-    once("create, the name taken", &Creating { name: names::fresh(), taken: true }, false);
+    once("create", &Creating { name: names::fresh(), taken: false, half_made: false }, true);
+    once("create, the name taken", &Creating { name: names::fresh(), taken: true, half_made: false }, false);
 }

@@ -29,9 +29,14 @@ pub(crate) struct Incarnation {
 
 impl Incarnation {
     pub(crate) fn current() -> Incarnation {
-        watch_forks();
-        Incarnation { pid: super::process::pid(), forks: FORKS.load(Ordering::SeqCst) }
+        Incarnation { pid: super::process::pid(), forks: count() }
     }
+}
+
+/// How many forks lie between this process and the one that first asked.
+pub(super) fn count() -> u64 {
+    watch_forks();
+    FORKS.load(Ordering::SeqCst)
 }
 
 /// No thread of this process forks while this lives: `fork` waits. (`vfork` and `posix_spawn` do not; what they start

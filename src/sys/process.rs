@@ -1,5 +1,6 @@
 //! Who we are, in terms that another process can look up, and what the system says of itself.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -22,7 +23,7 @@ impl Identity {
         Identity {
             pid: pid(),
             start_time: start_time(read_proc("/proc/self/stat", &mut stat)).unwrap_or(0),
-            pid_namespace: namespace("pid"),
+            pid_namespace: namespace("/proc/self/ns/pid"),
         }
     }
 }
@@ -103,8 +104,25 @@ impl Life {
 
     /// `None` where the system does not say when we were started.
     pub(crate) fn ours() -> Option<Life> {
+        // As it was when we were asked last, unless a fork has made another process of us.
+        static WORD: AtomicU64 = AtomicU64::new(0);
+        static FORKS: AtomicU64 = AtomicU64::new(u64::MAX);
+        let forks = super::fork::count();
+        // Acquire: the word is of the same time, or later. Pairs with the Release below.
+        if FORKS.load(Ordering::Acquire) == forks {
+            let life = Life(WORD.load(Ordering::Relaxed));
+            // NB: a bare `clone` system call is a fork that nobody counts.
+            if life.pid() == pid() {
+                return Some(life);
+            }
+        }
         let us = Identity::of_this_process();
-        (us.start_time != 0).then(|| Life::of(&us))
+        (us.start_time != 0).then(|| {
+            let life = Life::of(&us);
+            WORD.store(life.0, Ordering::Relaxed);
+            FORKS.store(forks, Ordering::Release);
+            life
+        })
     }
 
     pub(crate) const fn of(process: &Identity) -> Life {
@@ -156,17 +174,17 @@ impl Life {
 /// that cannot be said, so that nothing can be said of others.
 pub(crate) fn namespaces() -> Option<u64> {
     // These numbers have 32 bits. There are time namespaces from Linux 5.6 on.
-    let (pid, time) = (namespace("pid"), namespace("time") & u64::from(u32::MAX));
+    let (pid, time) = (namespace("/proc/self/ns/pid"), namespace("/proc/self/ns/time") & u64::from(u32::MAX));
     (pid != 0 && is_our_proc()).then_some(pid << 32 | time)
 }
 
 /// The inode number of one of our namespaces; 0 where `/proc` is not there.
-fn namespace(of: &str) -> u64 {
+fn namespace(path: &str) -> u64 {
     if cfg!(miri) {
         return 0; // it does not know the call
     }
     #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-    rustix::fs::stat(format!("/proc/self/ns/{of}")).map_or(0, |stat| stat.st_ino as u64)
+    rustix::fs::stat(path).map_or(0, |stat| stat.st_ino as u64)
 }
 
 /// Whether no process has this pid.
@@ -193,7 +211,7 @@ fn state(stat: &[u8]) -> Option<u8> {
 }
 
 fn is_of(stat: &[u8], process: &Identity) -> bool {
-    start_time(stat) == Some(process.start_time) && process.pid_namespace == namespace("pid")
+    start_time(stat) == Some(process.start_time) && process.pid_namespace == namespace("/proc/self/ns/pid")
 }
 
 /// Nanoseconds since 1970.

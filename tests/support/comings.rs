@@ -2,7 +2,7 @@
 
 use super::board::board;
 use super::ledger::{BY_VICTIM, Numbered, compare};
-use super::names;
+use super::names::{self, source};
 use super::pair::{Packed, drain, go_on, take_over};
 use super::predecessors::Predecessors;
 use super::sweep::{End, Scene};
@@ -125,7 +125,7 @@ fn options(lifetime: Lifetime) -> Options {
 
 /// Attaches, takes both ends over, finds what `expected` says, goes on, and leaves.
 fn attach_and_use(name: &str, expected: &[u64]) -> Result<(), String> {
-    let ring = Ring::<u64>::open_with(name, &Options::new().capacity(u64::CAPACITY))
+    let ring = Ring::<u64>::open_with(source(name), &Options::new().capacity(u64::CAPACITY))
         .map_err(|error| format!("attaching: {error}"))?;
     let (_ring, mut producer, mut consumer) = both(ring)?;
     compare("found by the one who attached", expected, &drain(&mut consumer)?)?;
@@ -137,13 +137,13 @@ impl Scene for Attaching {
 
     fn victim(&self) {
         let mut ring = None;
-        window(|| ring = Some(Ring::<u64>::open(&self.name).expect("a ring")));
+        window(|| ring = Some(Ring::<u64>::open(source(&self.name)).expect("a ring")));
     }
 
     fn set(&self) -> Self::Stage {
         let lifetime = if self.used { Lifetime::LastDetach } else { Lifetime::Persistent };
         let (ring, mut producer, consumer) =
-            both(Ring::create(&self.name, &options(lifetime)).expect("a ring")).expect("a new ring");
+            both(Ring::create(source(&self.name), &options(lifetime)).expect("a ring")).expect("a new ring");
         producer.try_push(u64::new(1)).expect("room");
         self.used.then_some((ring, producer, consumer))
     }
@@ -154,8 +154,8 @@ impl Scene for Attaching {
             return Ok(end.returned);
         };
         // The one before has died, so there is a record for another one.
-        let another = Ring::<u64>::open(&self.name).map_err(|error| format!("attaching: {error}"))?;
-        if let Ok(third) = Ring::<u64>::open(&self.name) {
+        let another = Ring::<u64>::open(source(&self.name)).map_err(|error| format!("attaching: {error}"))?;
+        if let Ok(third) = Ring::<u64>::open(source(&self.name)) {
             return Err(format!("{third:?} is the third of two processes"));
         }
         compare("left alone by who attached", &[1], &drain(&mut consumer)?)?;
@@ -183,7 +183,7 @@ impl Scene for Detaching {
     type Stage = Option<(Ring<u64>, Consumer<u64>)>;
 
     fn victim(&self) {
-        let ring = Ring::<u64>::open_or_create(&self.name, &options(self.lifetime)).expect("a ring");
+        let ring = Ring::<u64>::open_or_create(source(&self.name), &options(self.lifetime)).expect("a ring");
         let mut producer = ring.producer().expect("the producer's role");
         for number in (BY_VICTIM..).take(10) {
             producer.try_push(u64::new(number)).expect("room");
@@ -196,7 +196,7 @@ impl Scene for Detaching {
 
     fn set(&self) -> Self::Stage {
         (!self.last).then(|| {
-            let ring = Ring::create(&self.name, &options(self.lifetime)).expect("a ring");
+            let ring = Ring::create(source(&self.name), &options(self.lifetime)).expect("a ring");
             let consumer = ring.consumer().expect("the consumer's role");
             (ring, consumer)
         })
@@ -212,13 +212,14 @@ impl Scene for Detaching {
             Some((ring, mut consumer)) => {
                 let left = consumer.peer() == Peer::Left;
                 compare("pushed by the one who left", &pushed, &drain(&mut consumer)?)?;
-                let successor = Ring::open(&self.name).map_err(|error| format!("attaching: {error}"))?;
+                let successor = Ring::open(source(&self.name)).map_err(|error| format!("attaching: {error}"))?;
                 drop(ring);
                 go_on(&mut take_over(|| successor.producer())?, &mut consumer)?;
                 left
             }
             None if removed => {
-                let ring = Ring::create(&self.name, &options(self.lifetime)).map_err(|error| error.to_string())?;
+                let ring =
+                    Ring::create(source(&self.name), &options(self.lifetime)).map_err(|error| error.to_string())?;
                 let (_ring, mut producer, mut consumer) = both(ring)?;
                 go_on(&mut producer, &mut consumer)?;
                 true
@@ -238,11 +239,13 @@ impl Scene for Detaching {
     }
 }
 
-/// The victim creates a ring, whose name is free, or is that of a ring which the test uses.
+/// The victim creates a ring, whose name is free, or is that of a ring which the test uses, or of one that a creator has
+/// left half made.
 #[derive(Debug)]
 pub struct Creating {
     pub name: String,
     pub taken: bool,
+    pub half_made: bool,
 }
 
 impl Scene for Creating {
@@ -251,16 +254,20 @@ impl Scene for Creating {
     fn victim(&self) {
         let mut ring = None;
         window(|| {
-            let created = Ring::<u64>::create(&self.name, &options(Lifetime::Persistent));
+            let created = Ring::<u64>::create(source(&self.name), &options(Lifetime::Persistent));
             assert_eq!(created.is_ok(), !self.taken, "{created:?}");
             ring = Some(created);
         });
     }
 
     fn set(&self) -> Self::Stage {
+        if self.half_made {
+            names::leave_half_made(&self.name);
+        }
         self.taken.then(|| {
             let (ring, mut producer, consumer) =
-                both(Ring::create(&self.name, &options(Lifetime::Persistent)).expect("a ring")).expect("a new ring");
+                both(Ring::create(source(&self.name), &options(Lifetime::Persistent)).expect("a ring"))
+                    .expect("a new ring");
             producer.try_push(u64::new(1)).expect("room");
             (ring, producer, consumer)
         })
@@ -269,7 +276,7 @@ impl Scene for Creating {
     fn judge(&self, stage: Self::Stage, end: End) -> Result<bool, String> {
         let temporaries = names::remove_temporaries(end.pid);
         board().temporaries.add(temporaries);
-        let created = names::exists(&self.name) && !self.taken;
+        let created = !self.taken && names::is_ring(&self.name);
         if temporaries > u64::from(!created && !end.returned) {
             return Err(format!("{temporaries} temporary files, created: {created}, returned: {}", end.returned));
         }
@@ -285,7 +292,8 @@ impl Scene for Creating {
         } else if end.returned {
             return Err("it was created, and is not there".into());
         } else {
-            let ring = Ring::create(&self.name, &options(Lifetime::Persistent)).map_err(|error| error.to_string())?;
+            let ring =
+                Ring::create(source(&self.name), &options(Lifetime::Persistent)).map_err(|error| error.to_string())?;
             let (_ring, mut producer, mut consumer) = both(ring)?;
             go_on(&mut producer, &mut consumer)?;
         }
