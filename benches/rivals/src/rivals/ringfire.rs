@@ -8,7 +8,8 @@
 //! readers are slow and has no such mode, so it is no rival here. A capacity must be a power of two.
 //!
 //! The producer makes the file, and a reader that comes later misses nothing only if the producer waits for it. So both
-//! ends attach when they are first used, and until both are there the ring is full, or empty.
+//! ends attach when they are first used, and until both are there the ring is full, or empty. Messages of more than 4096
+//! bytes are received as batches of one, and waited for by yielding.
 
 use super::names::{Name, at, path};
 use super::{Channel, Contract, Description, SleepingReader, SleepingWriter, Sleeps, broken};
@@ -36,6 +37,9 @@ pub static DESCRIPTION: Description = Description {
 };
 
 const KIND: &str = "ringfire";
+/// Of larger messages it makes code that the optimiser does not get done with, unless they are received as a batch; and
+/// there is no way to sleep until there is a batch.
+const LARGEST: usize = 4096;
 /// A file that says for how many messages the ring shall be made, for the far side.
 const CAPACITY: &str = "ringfire-capacity";
 
@@ -77,7 +81,9 @@ impl<T: Payload> Channel<T> for Ring<T> {
     }
 
     fn reader(&self) -> ReadEnd<T> {
-        ReadEnd { path: self.path.clone(), consumer: None, wait: FutexWait::default() }
+        let large = if size_of::<T>() > LARGEST { 1 } else { 0 };
+        let large = vec![T::BLANK; large].into_boxed_slice();
+        ReadEnd { path: self.path.clone(), consumer: None, wait: FutexWait::default(), large }
     }
 }
 
@@ -142,6 +148,8 @@ pub struct ReadEnd<T: Copy + 'static> {
     path: PathBuf,
     consumer: Option<RingConsumer<T>>,
     wait: FutexWait,
+    /// Where a large message goes first.
+    large: Box<[T]>,
 }
 
 impl<T: Payload> ReadEnd<T> {
@@ -151,6 +159,15 @@ impl<T: Payload> ReadEnd<T> {
             self.consumer = self.attach();
         }
         self.consumer.as_mut()
+    }
+
+    fn pop_yielding(&mut self) -> T {
+        loop {
+            if let Some(message) = self.pop() {
+                return message;
+            }
+            yield_now();
+        }
     }
 
     #[cold]
@@ -177,21 +194,41 @@ fn received<T: Payload>(consumer: &mut RingConsumer<T>) -> Option<T> {
     }
 }
 
+/// So many as there are, unless one was lost before them.
+#[inline(always)]
+fn received_some<T: Payload>(consumer: &mut RingConsumer<T>, messages: &mut [T]) -> usize {
+    let count = consumer.recv_batch(messages);
+    match consumer.lapped_count() {
+        0 => count,
+        lost => broken("ringfire", &format!("{lost} messages were lost")),
+    }
+}
+
 impl<T: Payload> Reader<T> for ReadEnd<T> {
     #[inline(always)]
     fn pop(&mut self) -> Option<T> {
-        received(self.consumer()?)
+        if const { size_of::<T>() <= LARGEST } {
+            return received(self.consumer()?);
+        }
+        self.consumer()?;
+        let ReadEnd { consumer: Some(consumer), large, .. } = self else {
+            unreachable!("it has just been found");
+        };
+        (received_some(consumer, large) == 1).then(|| large[0])
     }
 
     #[inline(always)]
     fn pop_some(&mut self, messages: &mut [T]) -> usize {
-        self.consumer().map_or(0, |consumer| consumer.recv_batch(messages))
+        self.consumer().map_or(0, |consumer| received_some(consumer, messages))
     }
 }
 
 impl<T: Payload> SleepingReader<T> for ReadEnd<T> {
     #[inline(always)]
     fn pop_sleeping(&mut self) -> T {
+        if const { size_of::<T>() > LARGEST } {
+            return self.pop_yielding();
+        }
         while self.consumer().is_none() {
             yield_now();
         }
