@@ -88,11 +88,12 @@ impl Attachment {
     pub(super) fn open_or_create<T>(kind: Kind, source: &Source, options: &Options) -> Result<Attachment, OpenError> {
         let start = Instant::now();
         loop {
-            match Attachment::try_open::<T>(kind, source, options) {
-                Err(OpenError::NotFound { .. } | OpenError::NoName { .. }) => {}
+            let not_found = match Attachment::try_open::<T>(kind, source, options) {
+                Err(error @ (OpenError::NotFound { .. } | OpenError::NoName { .. })) => error,
                 result => return result,
-            }
+            };
             match Attachment::create::<T>(kind, source, options) {
+                Err(CreateError::Exists { .. }) => return Err(not_found),
                 Err(CreateError::AlreadyExists { .. }) if start.elapsed() >= PATIENCE => {
                     return Err(timeout(
                         source,

@@ -106,10 +106,7 @@ impl Opened<'_> {
 
     /// Bytes of the huge pages of which the files there are made, on a hugetlbfs.
     pub(super) fn huge_page_size(&self) -> Option<u64> {
-        const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
-        let file_system = rustix::fs::fstatfs(self.descriptor.as_ref()?).ok()?;
-        #[allow(clippy::unnecessary_cast)]
-        (file_system.f_type as i64 == HUGETLBFS_MAGIC).then_some(file_system.f_bsize as u64)
+        file::huge_page_size(self.descriptor.as_ref()?)
     }
 
     /// Free bytes; `None` where there is no limit, or no telling.
