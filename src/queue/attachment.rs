@@ -276,11 +276,10 @@ pub(super) fn unlink(source: &Source) -> Result<(), UnlinkError> {
 }
 
 fn system_error(source: &Source, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {
-    let name = source.to_string();
-    move |source| match source.kind() {
+    move |error| match error.kind() {
         // The name went to another file, or to none, while we were attaching.
-        io::ErrorKind::NotFound => OpenError::NotFound { name },
-        _ => OpenError::System { name, doing, source },
+        io::ErrorKind::NotFound => OpenError::NotFound { name: source.to_string() },
+        _ => OpenError::System { name: source.to_string(), doing, source: error },
     }
 }
 
