@@ -100,7 +100,10 @@ fn a_memfd_the_heap_and_a_system_v_segment_are_made_of_pages_of_the_pool() {
             is_of_pages_of(&ring, 2 * MIB, 2);
             if let Some(descriptor) = ring.as_fd() {
                 let again = Source::fd(descriptor).expect("a descriptor");
-                is_of_pages_of(&Ring::open(again).expect("sealed"), 2 * MIB, 2);
+                let error = spsc::Ring::<u64>::open(&again).expect_err("a peer may give its pages back");
+                let is_right = |error: &MemoryError| matches!(error, MemoryError::Revocable { found: 2_097_152 });
+                assert!(matches!(&error, OpenError::Memory { error, .. } if is_right(error)), "{error}");
+                is_of_pages_of(&Ring::open_with(&again, &options).expect("sealed"), 2 * MIB, 2);
             }
             if kind == MemoryKind::SystemV {
                 is_of_pages_of(&Ring::open(&source).expect("it is there"), 2 * MIB, 2);

@@ -188,7 +188,7 @@ fn a_group_may_share_a_ring_and_others_may_not() {
         not_checked("only root can give files to any group and become another user");
         return;
     }
-    for kind in ["posix", "memfd"] {
+    for kind in ["posix", "memfd", "system v"] {
         assert_eq!(Child::start("member", &[kind, "12345", "attached"]).finish(), ["done"]);
         assert_eq!(Child::start("member", &[kind, "54321", "refused"]).finish(), ["done"]);
     }
@@ -197,10 +197,16 @@ fn a_group_may_share_a_ring_and_others_may_not() {
 /// Makes a ring for group 12345, becomes a member of a group, and tries to open it.
 fn member(arguments: &[String]) {
     let (name, options) = (Name::new(), options().mode(0o660).group(12_345));
-    let source = if arguments[0] == "posix" { Source::posix(&name) } else { Source::memfd("ringway-test") };
+    let key = SystemV::new();
+    let source = match arguments[0].as_str() {
+        "posix" => Source::posix(&name),
+        "system v" => key.source(),
+        _ => Source::memfd("ringway-test"),
+    };
     let ring = spsc::Ring::<u64>::create(&source, &options).expect("root");
     let source = match ring.as_fd() {
         Some(descriptor) => Source::fd(descriptor).expect("a descriptor"),
+        None if arguments[0] == "system v" => source,
         None => {
             assert_eq!(name.path().metadata().expect("it is there").gid(), 12_345);
             assert_eq!(name.path().metadata().expect("it is there").mode() & 0o7777, 0o660);

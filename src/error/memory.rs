@@ -74,4 +74,13 @@ pub enum MemoryError {
         /// What stands in the way.
         why: String,
     },
+    /// Sealed memory in huge pages, which was not asked for.
+    #[error(
+        "it is in huge pages of {found} bytes, which a peer may give back under us, and end us with a SIGBUS; \
+         if you trust all who have it: `Options::huge_pages`"
+    )]
+    Revocable {
+        /// Bytes of a page.
+        found: u64,
+    },
 }

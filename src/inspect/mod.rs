@@ -96,7 +96,7 @@ impl Segment {
     pub fn open(name: impl AsRef<OsStr>) -> Result<Segment, InspectError> {
         let name = Name::new(name.as_ref(), Folder::Shm)?;
         let path = Path::new(SHM).join(name.file());
-        Ok(Segment { source: Source::open(&path, name.to_string(), false)?, path })
+        Ok(Segment { source: Source::open(&path, name.file().to_owned(), false)?, path })
     }
 
     /// Opens the file at `path` for reading, such as `/proc/PID/fd/N` for a ring that another process has open. Links are

@@ -98,11 +98,12 @@ impl Attachment {
     pub(super) fn open_or_create<T>(kind: Kind, source: &Source, options: &Options) -> Result<Attachment, OpenError> {
         let start = Instant::now();
         loop {
-            match Attachment::try_open::<T>(kind, source, options) {
-                Err(OpenError::NotFound { .. } | OpenError::NoName { .. }) => {}
+            let not_found = match Attachment::try_open::<T>(kind, source, options) {
+                Err(error @ (OpenError::NotFound { .. } | OpenError::NoName { .. })) => error,
                 result => return result,
-            }
+            };
             match Attachment::create::<T>(kind, source, options) {
+                Err(CreateError::Exists { .. }) => return Err(not_found),
                 Err(CreateError::AlreadyExists { .. }) if start.elapsed() >= PATIENCE => {
                     return Err(timeout(
                         source,
@@ -288,11 +289,10 @@ fn leave_through_the_gate(segment: &Segment, registration: &mut Option<Registrat
 }
 
 fn system_error(source: &Source, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError {
-    let name = source.to_string();
-    move |source| match source.kind() {
+    move |error| match error.kind() {
         // The name went to another file, or to none, while we were attaching.
-        io::ErrorKind::NotFound => OpenError::NotFound { name },
-        _ => OpenError::System { name, doing, source },
+        io::ErrorKind::NotFound => OpenError::NotFound { name: source.to_string() },
+        _ => OpenError::System { name: source.to_string(), doing, source: error },
     }
 }
 

@@ -117,7 +117,8 @@ impl Options {
     /// together, of 2 MiB only; so may who opens such a ring have it mapped.
     ///
     /// NB: sealed memory in huge pages is not safe from every peer: one that punches a hole into it gives pages back to
-    /// the pool, and when the pool is empty, who touches the hole ends with a `SIGBUS`.
+    /// the pool, and when the pool is empty, who touches the hole ends with a `SIGBUS`. Whoever opens a memfd in huge pages
+    /// must therefore say, by this option, that huge pages will do.
     pub fn huge_pages(mut self, wish: HugePages) -> Options {
         self.memory.huge = wish;
         self
@@ -146,7 +147,8 @@ impl Options {
     }
 
     /// The user id that must own a ring that is opened. By default our own effective user id: the owner of a file can
-    /// change it in ways that nobody can guard against.
+    /// change it in ways that nobody can guard against. Sealed memory may be anybody's, unless this is said; its owner has
+    /// no power over it that others do not have.
     pub fn owner(mut self, uid: u32) -> Options {
         self.owner = Some(uid);
         self

@@ -68,11 +68,9 @@ pub(super) fn open_again(file: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 }
 
 pub(super) fn failed<E: Into<io::Error>>(name: &str, doing: &'static str) -> impl FnOnce(E) -> CreateError {
-    let name = name.to_owned();
-    move |error| CreateError::System { name, doing, source: error.into() }
+    move |error| CreateError::System { name: name.to_owned(), doing, source: error.into() }
 }
 
 pub(super) fn system_error<E: Into<io::Error>>(name: &str, doing: &'static str) -> impl FnOnce(E) -> OpenError {
-    let name = name.to_owned();
-    move |error| OpenError::System { name, doing, source: error.into() }
+    move |error| OpenError::System { name: name.to_owned(), doing, source: error.into() }
 }

@@ -1,5 +1,6 @@
 //! The folders that names are in: `/dev/shm`, or one of the user's own, which is looked at whenever it is used.
 
+use super::name::Name;
 use crate::error::FolderError;
 use crate::sys::file::{self, Inode};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
@@ -24,8 +25,7 @@ pub(crate) enum Folder {
 
 /// A folder as it is at the moment, to do something with what is in it.
 #[derive(Debug)]
-pub(super) struct Opened<'f> {
-    folder: &'f Folder,
+pub(super) struct Opened {
     /// There unless it is the system's.
     descriptor: Option<OwnedFd>,
 }
@@ -39,10 +39,18 @@ impl Folder {
         }
     }
 
+    /// The path of a file in it, as it counts from the opened folder.
+    pub(super) fn path_of(&self, file: &str) -> String {
+        match self {
+            Folder::Shm => [SHM, "/", file].concat(),
+            Folder::Own(_) => file.to_owned(),
+        }
+    }
+
     /// Opens the folder, when nobody but us, root and whom we trust can change what is in it.
-    pub(super) fn open(&self, trusted: Option<u32>) -> Result<Opened<'_>, FolderError> {
+    pub(super) fn open(&self, trusted: Option<u32>) -> Result<Opened, FolderError> {
         let Folder::Own(path) = self else {
-            return Ok(Opened { folder: self, descriptor: None });
+            return Ok(Opened { descriptor: None });
         };
         let unusable = |errno: Errno| FolderError::Unusable { path: path.clone(), source: errno.into() };
         let descriptor = file::open_at(CWD, path.as_path(), OFlags::PATH | OFlags::DIRECTORY).map_err(unusable)?;
@@ -56,60 +64,49 @@ impl Folder {
             return Err(FolderError::Writable { path: path.clone(), found: stat.st_mode & 0o7777 });
         }
         debug_assert_eq!(FileType::from_raw_mode(stat.st_mode), FileType::Directory);
-        Ok(Opened { folder: self, descriptor: Some(descriptor) })
+        Ok(Opened { descriptor: Some(descriptor) })
     }
 }
 
-impl Opened<'_> {
+impl Opened {
     /// What paths count from.
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_ref().map_or(CWD, |descriptor| descriptor.as_fd())
     }
 
-    /// The path of a file, as counted from there.
-    fn path<'n>(&self, file: &'n str) -> Cow<'n, str> {
-        match self.folder {
-            Folder::Shm => format!("{SHM}/{file}").into(),
-            Folder::Own(_) => file.into(),
-        }
-    }
-
     /// Opens a file that exists.
-    pub(super) fn file(&self, name: &str, access: OFlags) -> Result<OwnedFd, Errno> {
-        file::open_at(self.descriptor(), &*self.path(name), access)
+    pub(super) fn file(&self, name: &Name, access: OFlags) -> Result<OwnedFd, Errno> {
+        file::open_at(self.descriptor(), name.path(), access)
     }
 
     /// Makes a new file, for nobody but us.
-    pub(super) fn create(&self, name: &str) -> Result<OwnedFd, Errno> {
+    pub(super) fn create(&self, name: &Name) -> Result<OwnedFd, Errno> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(self.descriptor(), &*self.path(name), flags, Mode::RUSR | Mode::WUSR)
+        rustix::fs::openat(self.descriptor(), name.path(), flags, Mode::RUSR | Mode::WUSR)
     }
 
     /// Which file has that name now.
-    pub(super) fn inode(&self, name: &str) -> Result<Inode, Errno> {
-        Inode::at(self.descriptor(), &self.path(name))
+    pub(super) fn inode(&self, name: &Name) -> Result<Inode, Errno> {
+        Inode::at(self.descriptor(), name.path())
     }
 
-    pub(super) fn set_mode(&self, name: &str, mode: Mode) -> Result<(), Errno> {
-        rustix::fs::chmodat(self.descriptor(), &*self.path(name), mode, AtFlags::empty())
+    pub(super) fn set_mode(&self, name: &Name, mode: Mode) -> Result<(), Errno> {
+        rustix::fs::chmodat(self.descriptor(), name.path(), mode, AtFlags::empty())
     }
 
     /// Gives a file a name that nothing has.
-    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Errno> {
+    pub(super) fn rename(&self, from: &Name, to: &Name) -> Result<(), Errno> {
         let folder = self.descriptor();
-        rustix::fs::renameat_with(folder, &*self.path(from), folder, &*self.path(to), RenameFlags::NOREPLACE)
+        rustix::fs::renameat_with(folder, from.path(), folder, to.path(), RenameFlags::NOREPLACE)
     }
 
-    pub(super) fn unlink(&self, name: &str) -> Result<(), Errno> {
-        rustix::fs::unlinkat(self.descriptor(), &*self.path(name), AtFlags::empty())
+    pub(super) fn unlink(&self, name: &Name) -> Result<(), Errno> {
+        rustix::fs::unlinkat(self.descriptor(), name.path(), AtFlags::empty())
     }
 
     /// Bytes of the huge pages of which the files there are made, on a hugetlbfs.
     pub(super) fn huge_page_size(&self) -> Option<u64> {
-        const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
-        let file_system = rustix::fs::fstatfs(self.descriptor.as_ref()?).ok()?;
-        #[allow(clippy::unnecessary_cast)]
-        (file_system.f_type as i64 == HUGETLBFS_MAGIC).then_some(file_system.f_bsize as u64)
+        file::huge_page_size(self.descriptor.as_ref()?)
     }
 
     /// Free bytes; `None` where there is no limit, or no telling.

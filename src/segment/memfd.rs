@@ -1,11 +1,12 @@
 //! Memory without a name, passed on by its descriptor, and sealed: whoever has it can put anything into it, and nobody
-//! can take any of it away. A peer that is not trusted cannot end us with a `SIGBUS`.
+//! can take any of it away. A peer that is not trusted cannot end us with a `SIGBUS`, unless by using up all memory that
+//! the system is willing to promise, and then ours, through a hole that it punches, is as good as anybody's.
 
 use super::file::{self, failed, system_error};
 use super::memory::place;
-use super::{Backing, HugePageSize, Memory, MemoryKind, Plan, Segment, Source, Wanted};
-use crate::error::{CreateError, OpenError};
-use crate::sys::file::{Inode, KeptFile, open_following};
+use super::{Backing, HugePageSize, HugePages, Memory, MemoryKind, Plan, Segment, Source, Wanted};
+use crate::error::{CreateError, MemoryError, OpenError};
+use crate::sys::file::{Inode, KeptFile, huge_page_size, open_following};
 use crate::sys::mapping::Mapping;
 use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
@@ -104,6 +105,11 @@ fn attach(file: OwnedFd, name: String, wanted: &Wanted<'_>) -> Result<Segment, O
     let stat = rustix::fs::fstat(&file).map_err(system_error(&name, "looking at it"))?;
     if let Some(expected) = wanted.owner.filter(|&owner| owner != stat.st_uid) {
         return Err(OpenError::Owner { name, found: stat.st_uid, expected });
+    }
+    // Seals do not keep anybody from punching a hole. Ordinary memory comes back as zeros; of these pages there may be no
+    // other.
+    if let Some(found) = huge_page_size(&file).filter(|_| wanted.wishes.huge == HugePages::Never) {
+        return Err(OpenError::Memory { name, error: MemoryError::Revocable { found } });
     }
     let checked = file::check(&file, &stat, &name, wanted)?;
     let mapping = Mapping::of_file(&file, checked.length).map_err(system_error(&name, "mapping it"))?;

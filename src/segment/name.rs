@@ -3,7 +3,6 @@
 use super::folder::Folder;
 use crate::error::InvalidName;
 use std::ffi::OsStr;
-use std::fmt;
 
 /// The most bytes in a name. A file name has at most 255; what the C library leaves of that for `shm_open` differs.
 const LONGEST: usize = 250;
@@ -16,6 +15,8 @@ pub(crate) const TEMPORARY: &str = ".ringway-";
 pub(crate) struct Name {
     file: String,
     folder: Folder,
+    /// Its path, as it counts from its folder when that is opened.
+    path: String,
 }
 
 impl Name {
@@ -36,7 +37,12 @@ impl Name {
         if text.starts_with(TEMPORARY) {
             return Err(InvalidName::Reserved { found: found(), prefix: TEMPORARY });
         }
-        Ok(Name { file: found(), folder })
+        Ok(Name::of(found(), folder))
+    }
+
+    fn of(file: String, folder: Folder) -> Name {
+        let path = folder.path_of(&file);
+        Name { file, folder, path }
     }
 
     /// A name for a ring in the making, in the same folder, which nobody else uses.
@@ -45,7 +51,12 @@ impl Name {
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let pid = crate::sys::process::pid();
         let file = format!("{TEMPORARY}{pid}-{:016x}", u64::from_ne_bytes(random));
-        Ok(Name { file, folder: self.folder.clone() })
+        Ok(Name::of(file, self.folder.clone()))
+    }
+
+    /// Its path, as it counts from its folder when that is opened.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The name in its folder.
@@ -63,18 +74,13 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.folder {
-            Folder::Shm => f.write_str(&self.file),
-            Folder::Own(path) => write!(f, "{}/{}", path.display(), self.file),
-        }
-    }
-}
-
+/// For people.
 impl From<&Name> for String {
     fn from(name: &Name) -> String {
-        name.to_string()
+        match &name.folder {
+            Folder::Shm => name.file.clone(),
+            Folder::Own(_) => format!("{}/{}", name.folder.place(), name.file),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl Posix {
         self.temporary.as_ref().unwrap_or(&self.name)
     }
 
-    fn folder(&self) -> io::Result<Opened<'_>> {
+    fn folder(&self) -> io::Result<Opened> {
         self.name.folder().open(self.trusted).map_err(io::Error::other)
     }
 }
@@ -50,7 +50,7 @@ impl Backing for Posix {
         let Some(temporary) = &self.temporary else { return Ok(()) };
         let name = String::from(&self.name);
         let folder = open_folder(&self.name)?;
-        match folder.rename(temporary.file(), self.name.file()) {
+        match folder.rename(temporary, &self.name) {
             Ok(()) => {
                 self.temporary = None;
                 self.making = None;
@@ -66,13 +66,13 @@ impl Backing for Posix {
     }
 
     fn is_current(&self) -> bool {
-        self.folder().is_ok_and(|folder| folder.inode(self.current().file()) == Ok(self.file.inode()))
+        self.folder().is_ok_and(|folder| folder.inode(self.current()) == Ok(self.file.inode()))
     }
 
     fn unlink(&self) {
         let Ok(folder) = self.folder() else { return };
-        if folder.inode(self.current().file()) == Ok(self.file.inode()) {
-            let _ = folder.unlink(self.current().file());
+        if folder.inode(self.current()) == Ok(self.file.inode()) {
+            let _ = folder.unlink(self.current());
         }
     }
 
@@ -134,13 +134,13 @@ pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError
                 map_new(&temporary, length, &shown)?.map_err(|errno| create_failed(&name, &folder, needed, errno))?;
             // The umask may have kept even us from opening it.
             folder
-                .set_mode(temporary.file(), Mode::RUSR | Mode::WUSR)
+                .set_mode(&temporary, Mode::RUSR | Mode::WUSR)
                 .map_err(failed(&shown, "setting the mode of the new segment"))?;
-            let file = folder.file(temporary.file(), OFlags::RDWR);
+            let file = folder.file(&temporary, OFlags::RDWR);
             (mapping, file.map_err(failed(&shown, "opening the new segment"))?)
         }
         Folder::Own(_) => {
-            let file = folder.create(temporary.file());
+            let file = folder.create(&temporary);
             let file = file.map_err(|errno| create_failed(&name, &folder, needed, errno))?;
             rustix::fs::ftruncate(&file, needed).map_err(|errno| create_failed(&name, &folder, needed, errno))?;
             let mapping = Mapping::of_file(&file, length);
@@ -194,7 +194,7 @@ pub(super) fn open(name: Name, wanted: &Wanted<'_>) -> Result<Segment, OpenError
         }
         result => result.map_err(|error| OpenError::Folder { name: shown.clone(), error })?,
     };
-    let file = folder.file(name.file(), OFlags::RDWR).map_err(|errno| open_failed(&name, errno))?;
+    let file = folder.file(&name, OFlags::RDWR).map_err(|errno| open_failed(&name, errno))?;
     let stat = rustix::fs::fstat(&file).map_err(|errno| open_failed(&name, errno))?;
     if let Some(found) = file::not_a_file(&stat) {
         return Err(OpenError::NotAFile { name: shown, found });
@@ -212,7 +212,7 @@ pub(super) fn open(name: Name, wanted: &Wanted<'_>) -> Result<Segment, OpenError
     };
     // Our descriptor keeps the inode from being given to another file.
     let inode = Inode::of(&stat);
-    if folder.inode(name.file()) != Ok(inode) || header_of(&mapping) != Some(checked.bytes) {
+    if folder.inode(&name) != Ok(inode) || header_of(&mapping) != Some(checked.bytes) {
         return Err(OpenError::NotFound { name: shown });
     }
     if mapping.len() != length {
@@ -242,8 +242,8 @@ impl Named {
     pub(super) fn find(name: Name) -> Result<Named, UnlinkError> {
         let failed = |errno| unlink_failed(&name, errno);
         let folder = folder_to_unlink(&name)?;
-        let file = match folder.file(name.file(), OFlags::RDWR) {
-            Err(Errno::ACCESS) => folder.file(name.file(), OFlags::RDONLY).map_err(failed)?,
+        let file = match folder.file(&name, OFlags::RDWR) {
+            Err(Errno::ACCESS) => folder.file(&name, OFlags::RDONLY).map_err(failed)?,
             result => result.map_err(failed)?,
         };
         let stat = rustix::fs::fstat(&file).map_err(failed)?;
@@ -266,10 +266,10 @@ impl Named {
     pub(super) fn unlink(&self) -> Result<(), UnlinkError> {
         let failed = |errno| unlink_failed(&self.name, errno);
         let folder = folder_to_unlink(&self.name)?;
-        if folder.inode(self.name.file()).map_err(failed)? != self.inode {
+        if folder.inode(&self.name).map_err(failed)? != self.inode {
             return Err(UnlinkError::Replaced { name: (&self.name).into() });
         }
-        folder.unlink(self.name.file()).map_err(failed)
+        folder.unlink(&self.name).map_err(failed)
     }
 }
 
@@ -278,8 +278,8 @@ pub(crate) fn unlink_leftover(name: &str) -> Result<(), UnlinkError> {
     rustix::fs::unlink(format!("{SHM}/{name}")).map_err(|errno| unlink_failed(name, errno))
 }
 
-fn reopen(folder: &Opened<'_>, name: &Name, inode: Inode) -> io::Result<OwnedFd> {
-    let file = folder.file(name.file(), OFlags::RDWR)?;
+fn reopen(folder: &Opened, name: &Name, inode: Inode) -> io::Result<OwnedFd> {
+    let file = folder.file(name, OFlags::RDWR)?;
     if Inode::of(&rustix::fs::fstat(&file)?) != inode {
         return Err(io::ErrorKind::NotFound.into());
     }
@@ -288,13 +288,13 @@ fn reopen(folder: &Opened<'_>, name: &Name, inode: Inode) -> io::Result<OwnedFd>
 
 /// A file in the making, removed unless it is kept.
 struct Temporary<'t> {
-    folder: &'t Opened<'t>,
+    folder: &'t Opened,
     name: &'t Name,
 }
 
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
-        let _ = self.folder.unlink(self.name.file());
+        let _ = self.folder.unlink(self.name);
     }
 }
 
@@ -337,11 +337,11 @@ fn check_same(mapping: &Mapping, file: &OwnedFd, name: &Name, shown: &str) -> Re
     }
 }
 
-fn open_folder(name: &Name) -> Result<Opened<'_>, CreateError> {
+fn open_folder(name: &Name) -> Result<Opened, CreateError> {
     name.folder().open(None).map_err(|error| CreateError::Folder { name: name.into(), error })
 }
 
-fn folder_to_unlink(name: &Name) -> Result<Opened<'_>, UnlinkError> {
+fn folder_to_unlink(name: &Name) -> Result<Opened, UnlinkError> {
     name.folder().open(None).map_err(|error| UnlinkError::Folder { name: name.into(), error })
 }
 
@@ -349,7 +349,7 @@ fn no_space(name: &Name, needed: u64, available: u64) -> CreateError {
     CreateError::NoSpace { name: name.into(), needed, available, place: name.folder().place().into() }
 }
 
-fn create_failed(name: &Name, folder: &Opened<'_>, needed: u64, errno: Errno) -> CreateError {
+fn create_failed(name: &Name, folder: &Opened, needed: u64, errno: Errno) -> CreateError {
     match errno {
         Errno::ACCESS | Errno::PERM | Errno::ROFS => {
             CreateError::Permission { name: name.into(), place: name.folder().place().into() }

@@ -1,7 +1,6 @@
 //! Where a ring's memory comes from, as a user says it.
 
 use super::folder::Folder;
-use super::name::Name;
 use crate::error::InvalidName;
 use crate::sys::{shm, socket};
 use std::ffi::{OsStr, OsString};
@@ -210,10 +209,8 @@ impl From<&Source> for Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Posix { name, folder } => match Name::new(name, folder.clone()) {
-                Ok(name) => name.fmt(f),
-                Err(_) => f.write_str(&name.to_string_lossy()),
-            },
+            Place::Posix { name, folder: Folder::Shm } => f.write_str(&name.to_string_lossy()),
+            Place::Posix { name, folder } => write!(f, "{}/{}", folder.place(), name.to_string_lossy()),
             Place::Memfd { label } => write!(f, "memfd:{label}"),
             Place::Heap => f.write_str("a ring on the heap"),
             Place::SystemV { key } => write!(f, "System V segment {key:#010x}"),

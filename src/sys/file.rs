@@ -78,6 +78,14 @@ pub(crate) fn not_a_file(stat: &Stat) -> Option<&'static str> {
     }
 }
 
+/// Bytes of the huge pages of which a file is made, or those in a folder, if they are of the pool.
+pub(crate) fn huge_page_size(file: impl AsFd) -> Option<u64> {
+    const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
+    let file_system = rustix::fs::fstatfs(file).ok()?;
+    #[allow(clippy::unnecessary_cast)] // the types of these fields differ between architectures
+    (file_system.f_type as i64 == HUGETLBFS_MAGIC).then_some(file_system.f_bsize as u64)
+}
+
 /// Reads from the start of `file` until `buffer` is full or the file ends, and returns how many bytes there are.
 pub(crate) fn read_start(file: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     read_at(file, 0, buffer)

@@ -1,9 +1,9 @@
 //! What every kind of memory must do for either kind of ring. Which kinds there are, and how a test gets at one, is in
 //! `support/memory.rs`; a kind that only one process can reach keeps the promises that make sense there.
 
-use crate::support::memory::{Ends, Memory, source_of};
+use crate::support::memory::{Ends, Memory, options_of, source_of};
 use crate::support::{Child, Job, listen, say, wait_until};
-use ringway::{CreateError, HeaderError, Lifetime, OpenError, Options, Ring};
+use ringway::{CreateError, HeaderError, Kind, Lifetime, OpenError, Options, Ring};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -26,7 +26,11 @@ fn child<K: Ends>(role: &str, address: &str, more: &[&str]) -> Child {
 
 /// The ring that a child is told of, attached.
 fn opened<K: Ends>(arguments: &[String]) -> Ring<u64, K> {
-    Ring::open(source_of(&arguments[1])).expect("the parent made it")
+    open(&arguments[1]).expect("the parent made it")
+}
+
+fn open<T: ringway::Message, K: Kind>(address: &str) -> Result<Ring<T, K>, OpenError> {
+    Ring::open_with(source_of(address), &options_of(address))
 }
 
 macro_rules! of_either_kind {
@@ -42,7 +46,7 @@ pub fn what_is_pushed_into_one_attachment_comes_out_of_another<K: Ends, M: Memor
     let memory = M::new();
     let (ring, address) = ring::<K, M>(&memory, &options::<M>());
     assert_eq!((ring.capacity(), ring.len()), (100, 0));
-    let same = Ring::<u64, K>::open(source_of(&address)).expect("it is there");
+    let same = open::<u64, K>(&address).expect("it is there");
     assert_eq!(same.capacity(), 100);
     let (mut producer, mut consumer) = (K::producer(&ring).expect("free"), K::consumer(&same).expect("free"));
     for round in 0..3 {
@@ -165,16 +169,16 @@ pub fn another_type_or_capacity_is_refused_and_changes_nothing<K: Ends, M: Memor
         OpenError::Header { error, .. } => error,
         other => panic!("{other}"),
     };
-    let error = header(Ring::<[u8; 5], K>::open(source_of(&address)).expect_err("another size"));
+    let error = header(open::<[u8; 5], K>(&address).expect_err("another size"));
     assert!(matches!(error, HeaderError::ItemSize { found: 8, expected: 5, .. }), "{error}");
-    let error = header(Ring::<i64, K>::open(source_of(&address)).expect_err("another type"));
+    let error = header(open::<i64, K>(&address).expect_err("another type"));
     assert!(matches!(error, HeaderError::Schema { .. }), "{error}");
-    let other = Options::new().capacity(99);
+    let other = options_of(&address).capacity(99);
     let error = header(Ring::<u64, K>::open_with(source_of(&address), &other).expect_err("another capacity"));
     assert!(matches!(error, HeaderError::Capacity { found: 100, expected: 99 }), "{error}");
-    let error = header(Ring::<u64, K::Other>::open(source_of(&address)).expect_err("another kind"));
+    let error = header(open::<u64, K::Other>(&address).expect_err("another kind"));
     assert!(matches!(error, HeaderError::Kind { .. }), "{error}");
-    let same = Ring::<u64, K>::open(source_of(&address)).expect("the right one");
+    let same = open::<u64, K>(&address).expect("the right one");
     assert_eq!(K::try_pop(&mut K::consumer(&same).expect("free")), Some(7));
 }
 
@@ -188,7 +192,7 @@ pub fn the_last_one_out_leaves_nothing_whoever_was_killed<K: Ends, M: Memory>() 
     leaving.expect("attached");
     killed.kill();
     leaving.order("leave");
-    drop(Ring::<u64, K>::open(source_of(&address)).expect("it is there for as long as somebody is"));
+    drop(open::<u64, K>(&address).expect("it is there for as long as somebody is"));
     drop(ring);
     assert_eq!(memory.left_behind(), Vec::<String>::new());
     drop(leaving);
@@ -203,11 +207,11 @@ pub fn the_records_of_the_dead_are_used_again<K: Ends, M: Memory>() {
     for _ in 0..12 {
         let mut other = child::<K>("attach", &address, &[]);
         other.expect("attached");
-        let error = Ring::<u64, K>::open(source_of(&address)).expect_err("two are attached");
+        let error = open::<u64, K>(&address).expect_err("two are attached");
         assert!(matches!(error, OpenError::TooManyProcesses { limit: 2, .. }), "{error}");
         other.kill();
     }
-    Ring::<u64, K>::open(source_of(&address)).expect("its record is free");
+    open::<u64, K>(&address).expect("its record is free");
 }
 
 pub fn a_stopped_process_is_alive<K: Ends, M: Memory>() {

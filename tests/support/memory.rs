@@ -28,9 +28,20 @@ pub trait Memory: Sized {
     fn left_behind(&self) -> Vec<String>;
 }
 
+/// What is said when the ring at an address is opened.
+pub fn options_of(address: &str) -> Options {
+    match address.starts_with(HUGE) {
+        true => Options::new().huge_pages(HugePages::Require),
+        false => Options::new(),
+    }
+}
+
+/// How the address of sealed memory begins that is in huge pages.
+const HUGE: &str = "huge ";
+
 /// The source of the ring at an address.
 pub fn source_of(address: &str) -> Source {
-    let words: Vec<&str> = address.split('|').collect();
+    let words: Vec<&str> = address.strip_prefix(HUGE).unwrap_or(address).split('|').collect();
     match words[..] {
         ["posix", name] => Source::from(name),
         ["dir", folder, name] => Source::posix(name).dir(folder),
@@ -187,7 +198,7 @@ impl Memory for HugeMemfd {
     }
 
     fn address(&self, descriptor: Option<BorrowedFd<'_>>) -> String {
-        Memfd.address(descriptor)
+        format!("{HUGE}{}", Memfd.address(descriptor))
     }
 
     fn left_behind(&self) -> Vec<String> {
