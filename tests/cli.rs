@@ -13,8 +13,8 @@ use std::process::Stdio;
 use support::bytes::set_field;
 use support::{Child, Job, Name, be_the_other_process, listen, path_of, say, wait_until};
 
-const VERBS: [&str; 12] =
-    ["ls", "info", "top", "peek", "create", "rm", "send", "recv", "gc", "doctor", "completions", "man"];
+const VERBS: [&str; 13] =
+    ["ls", "info", "top", "peek", "create", "rm", "send", "recv", "gc", "doctor", "bench", "completions", "man"];
 
 fn attach(arguments: &[String]) {
     let ring = mpmc::Ring::<u64>::open(&arguments[0]).expect("made by the parent");
@@ -95,10 +95,10 @@ fn ls_shows_each_ring_in_a_line() {
 fn ls_shows_rings_that_are_not_in_order_too() {
     let (name, ..) = prepared();
     let mut bytes = fs::read(name.path()).expect("ours");
-    bytes[12] = 2;
+    let version = std::mem::replace(&mut bytes[12], 2);
     fs::write(name.path(), &bytes).expect("ours");
     assert!(done(&["ls", name.as_str()]).contains("other-version"));
-    bytes[12] = 3;
+    bytes[12] = version;
     set_field(&mut bytes, "capacity", 7);
     fs::write(name.path(), &bytes).expect("ours");
     assert!(done(&["ls", name.as_str(), "-o", "status"]).contains("corrupt"));

@@ -55,7 +55,9 @@ impl Raw {
     fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index * 8 < self.status().shm_segsz);
         // SAFETY: the segment has so many words, and is mapped for as long as this is.
-        unsafe { &*self.base.cast::<AtomicU64>().add(index) }
+        let word = unsafe { self.base.cast::<AtomicU64>().add(index) };
+        // SAFETY: as above; all that is done with it is atomic.
+        unsafe { &*word }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -236,8 +238,10 @@ fn somebody_without_permission_is_told_so() {
 
 fn stranger(arguments: &[String]) {
     // SAFETY: they take numbers. The C library changes all threads.
-    let result = unsafe { (libc::setresgid(65_534, 65_534, 65_534), libc::setresuid(65_534, 65_534, 65_534)) };
-    assert_eq!(result, (0, 0));
+    let gid = unsafe { libc::setresgid(65_534, 65_534, 65_534) };
+    // SAFETY: it takes numbers. As above.
+    let uid = unsafe { libc::setresuid(65_534, 65_534, 65_534) };
+    assert_eq!((gid, uid), (0, 0));
     let [secret, shared] = [0, 1].map(|index| Source::system_v(arguments[index].parse().expect("a key")));
     for options in [Options::new(), Options::new().owner(0)] {
         let error = Ring::open_with(&secret, &options).expect_err("mode 0600");

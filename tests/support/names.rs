@@ -57,7 +57,9 @@ pub fn leave_half_made(name: &str) {
     with_first_word(id, |first| {
         let word = |index| {
             // SAFETY: the segment has so many words.
-            unsafe { &*core::ptr::from_ref(first).add(index) }
+            let word = unsafe { core::ptr::from_ref(first).add(index) };
+            // SAFETY: as above; all that is done with it is atomic.
+            unsafe { &*word }
         };
         word(HOLDER).store(1 << 22 | u64::from(std::process::id()), Ordering::SeqCst);
         word(HOLDER + 1).store(inode("pid") << 32 | inode("time"), Ordering::SeqCst);
