@@ -1,6 +1,8 @@
 //! A reading end. See the parent module for the protocol.
 #![allow(unsafe_code)]
 
+mod orphans;
+
 use super::table::{self, AtHead};
 use super::{Held, Place, corrupted, restless, tries};
 use crate::error::{Corrupted, Invalid};
@@ -368,16 +370,6 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         most
     }
 
-    /// Takes the orphan `seen`.
-    #[cold]
-    fn adopt(&self, cell: usize, seen: Word) -> Option<Take> {
-        let adopted = table::adopted(seen, self.me);
-        let word = self.memory.word(cell);
-        // Acquire: the message is read after. Every exchange since its commit carries on what the commit said.
-        let exchange = word.compare_exchange(seen.word(), adopted.word(), Ordering::Acquire, Ordering::Relaxed);
-        exchange.is_ok().then_some(Take { place: Place { lap: seen.lap(), cell }, word: adopted, span: 1 })
-    }
-
     /// Whether there is a message to be taken, or an orphan; without taking it.
     pub(crate) fn look(&mut self) -> Result<Pop<()>, Box<Corrupted>> {
         self.assert_nothing_is_lent();
@@ -389,51 +381,6 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
             Front::Empty => Pop::Empty,
             Front::Held(held) => Pop::Held(held),
         })
-    }
-
-    /// Whether there is an orphan, by a look at all cells that changes nothing.
-    fn sees_an_orphan(&self) -> bool {
-        // Relaxed: whoever adopts it confirms it by an exchange.
-        let word = |cell| Word::from_word(self.memory.word(cell).load(Ordering::Relaxed));
-        (0..self.memory.cells()).any(|cell| word(cell).state() == State::Orphan)
-    }
-
-    /// Whether there may be orphans that nobody has found yet.
-    pub(crate) fn may_find_orphans(&self) -> bool {
-        // Relaxed: for a guess.
-        let (orphaned, adopted) = (self.memory.orphaned(), self.memory.adopted());
-        orphaned.load(Ordering::Relaxed) != adopted.load(Ordering::Relaxed)
-    }
-
-    /// Looks for an orphan in all cells, if there may be any.
-    #[inline(always)]
-    fn search(&mut self) -> Option<Take> {
-        // Acquire: orphans that were made before it was counted are found. Pairs with the Release of the count.
-        let orphaned = self.memory.orphaned().load(Ordering::Acquire);
-        // Relaxed: it says nothing of our own.
-        let adopted = self.memory.adopted().load(Ordering::Relaxed);
-        if orphaned == adopted { None } else { self.search_all(orphaned, adopted) }
-    }
-
-    /// Begins where the last search has found something: what is left of a batch lies there.
-    #[cold]
-    fn search_all(&mut self, orphaned: u64, adopted: u64) -> Option<Take> {
-        let cells = self.memory.cells();
-        for cell in (self.searched..cells).chain(0..self.searched) {
-            // Relaxed: confirmed by the exchange.
-            let seen = Word::from_word(self.memory.word(cell).load(Ordering::Relaxed));
-            if seen.state() == State::Orphan {
-                if let Some(take) = self.adopt(cell, seen) {
-                    self.searched = cell;
-                    return Some(take);
-                }
-            }
-        }
-        // Release: all cells were looked at before. When it fails, somebody else has found the same, or more. (No model
-        // can show it: in none does a store overtake the loads before it.)
-        let word = self.memory.adopted();
-        let _ = word.compare_exchange(adopted, orphaned, Ordering::Release, Ordering::Relaxed);
-        None
     }
 
     /// What is left of an earlier operation: a message to be reported.
