@@ -65,7 +65,7 @@ fn a_picture_says_what_a_ring_is_and_who_is_at_it() {
     let before = SystemTime::now();
     let ring = spsc::Ring::<Wide>::create(&name, &Options::new().capacity(5).processes(3).schema(77)).expect("new");
     let picture = picture(&name);
-    assert_eq!((picture.name.as_str(), picture.version, picture.in_use), (name.as_str(), Some(3), true));
+    assert_eq!((picture.name.as_str(), picture.version, picture.in_use), (name.as_str(), Some(4), true));
     let layout = picture.layout.expect("of this version");
     assert_eq!((layout.kind, layout.lifetime), (Some(Kind::Spsc), Lifetime::Persistent));
     assert_eq!((layout.type_name.as_str(), layout.schema), ("Wide", 77));
