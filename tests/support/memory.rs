@@ -1,6 +1,6 @@
 //! The kinds of memory that a ring can be in, as tests use them, and the two kinds of ring as one type parameter.
 
-use super::{Name, temporaries_of};
+use super::Name;
 use ringway::{ClaimError, HugePages, Kind, Mpmc, Options, Ring, Role, Source, Spsc, mpmc, spsc};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
@@ -113,18 +113,21 @@ impl Drop for InFolder {
     }
 }
 
-/// A sealed memfd, found through `/proc`.
-pub struct Memfd;
+/// A sealed memfd, found through `/proc`. It has a label of its own, by which to see whether it is still there.
+pub struct Memfd {
+    label: String,
+}
 
 impl Memory for Memfd {
     const NAMED: bool = false;
 
     fn new() -> Memfd {
-        Memfd
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        Memfd { label: format!("ringway-test-{}", COUNT.fetch_add(1, Ordering::Relaxed)) }
     }
 
     fn source(&self) -> Source {
-        Source::memfd("ringway-test")
+        Source::memfd(&self.label)
     }
 
     fn address(&self, descriptor: Option<BorrowedFd<'_>>) -> String {
@@ -132,7 +135,12 @@ impl Memory for Memfd {
     }
 
     fn left_behind(&self) -> Vec<String> {
-        temporaries_of(std::process::id()).iter().map(|path| path.display().to_string()).collect()
+        let path = format!("/memfd:{} (deleted)", self.label);
+        let descriptors = std::fs::read_dir("/proc/self/fd").expect("our own").flatten();
+        let links = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+        let open = links.filter(|link| link.as_os_str() == path.as_str()).map(|_| "open".to_owned());
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("our own");
+        open.chain(maps.lines().filter(|line| line.ends_with(&path)).map(str::to_owned)).collect()
     }
 }
 
@@ -180,17 +188,17 @@ impl Drop for SystemV {
 }
 
 /// The same, in huge pages.
-pub struct HugeMemfd;
+pub struct HugeMemfd(Memfd);
 
 impl Memory for HugeMemfd {
     const NAMED: bool = false;
 
     fn new() -> HugeMemfd {
-        HugeMemfd
+        HugeMemfd(Memfd::new())
     }
 
     fn source(&self) -> Source {
-        Memfd.source()
+        self.0.source()
     }
 
     fn wish(options: Options) -> Options {
@@ -198,11 +206,11 @@ impl Memory for HugeMemfd {
     }
 
     fn address(&self, descriptor: Option<BorrowedFd<'_>>) -> String {
-        format!("{HUGE}{}", Memfd.address(descriptor))
+        format!("{HUGE}{}", self.0.address(descriptor))
     }
 
     fn left_behind(&self) -> Vec<String> {
-        Memfd.left_behind()
+        self.0.left_behind()
     }
 }
 
