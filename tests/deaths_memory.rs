@@ -15,6 +15,7 @@ mod support {
     pub mod sweep;
     pub mod transfers;
     pub mod victim;
+    pub mod visible;
 }
 
 use ringway::Lifetime;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         Test { name: "who_dies_leaving_a_segment_leaves_a_ring_or_a_free_key", run: detach },
         Test { name: "who_dies_creating_a_segment_leaves_a_whole_ring_or_what_is_taken_over", run: create },
     ];
-    runner::main(&tests, &Report { kill_points: 5_000, roles: true })
+    runner::main(&tests, &Report { instructions: 5_000, roles: true })
 }
 
 fn once<S: Scene>(name: &str, scene: &S, both_outcomes: bool) {

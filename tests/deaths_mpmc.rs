@@ -24,6 +24,7 @@ mod support {
     pub mod runner;
     pub mod sweep;
     pub mod victim;
+    pub mod visible;
 }
 
 use ringway::Lifetime;
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         Test { name: "who_dies_attaching_leaves_room_for_the_next", run: attach },
         Test { name: "who_dies_leaving_leaves_a_ring_or_a_free_name", run: detach },
     ];
-    runner::main(&tests, &Report { kill_points: 20_000, roles: false })
+    runner::main(&tests, &Report { instructions: 20_000, roles: false })
 }
 
 /// In a debug build only the first, so that it takes a minute.

@@ -2,8 +2,10 @@
 //! it, and after each death the survivor and a successor go on as if nothing had happened.
 //!
 //! A process is executed one instruction at a time with ptrace(2), which shows its way through the operation; and at
-//! each point of that way another one is killed. Then nothing that was committed is lost, nothing comes twice, all is in order, the
-//! role can be claimed at once, and all the room is there. The same points are also used to stop the process for a
+//! each point of that way another one is killed, but for those where it would leave behind to the byte what the last one
+//! did: most instructions change only what dies with the process. `RINGWAY_TEST_EVERY_INSTRUCTION=1` has one killed there, too,
+//! which takes ten times as long. Then nothing that was committed is lost, nothing comes twice, all is in order, the
+//! role can be claimed at once, and all the room is there. Some points are also used to stop the process for a
 //! while: it keeps its role, and ends its operation as if nothing had happened.
 //!
 //! It has no harness, as it forks and must have a single thread; it understands the usual arguments. With `--nocapture`
@@ -23,6 +25,7 @@ mod support {
     pub mod sweep;
     pub mod transfers;
     pub mod victim;
+    pub mod visible;
 }
 
 use ringway::Lifetime;
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
         Test { name: "who_dies_leaving_leaves_a_ring_or_a_free_name", run: detach },
         Test { name: "who_dies_creating_leaves_a_whole_ring_or_a_free_name", run: create },
     ];
-    runner::main(&tests, &Report { kill_points: 50_000, roles: true })
+    runner::main(&tests, &Report { instructions: 50_000, roles: true })
 }
 
 /// In a debug build only the first, so that it takes a minute.

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Test { name: "who_dies_in_a_pop_that_sleeps_takes_no_message_from_the_others", run: sleep_in_pop },
         Test { name: "who_dies_in_a_push_that_sleeps_takes_no_room_from_the_others", run: sleep_in_push },
     ];
-    runner::main(&tests, &Report { kill_points: 1_000, roles: false })
+    runner::main(&tests, &Report { instructions: 1_000, roles: false })
 }
 
 fn push_to_sleepers() {

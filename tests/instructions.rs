@@ -36,7 +36,7 @@ const DECIDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/instructions.t
 
 fn main() -> ExitCode {
     let name = "the_hot_paths_take_as_many_instructions_as_was_decided";
-    runner::main(&[Test { name, run: compare }], &Report { kill_points: 0, roles: false })
+    runner::main(&[Test { name, run: compare }], &Report { instructions: 0, roles: false })
 }
 
 fn compare() {

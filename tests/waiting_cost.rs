@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Test { name: "a_pop_makes_no_system_call_while_nobody_sleeps", run: pops },
         Test { name: "a_stream_between_two_who_are_awake_has_no_wake_ups", run: streams },
     ];
-    runner::main(&tests, &Report { kill_points: 0, roles: false })
+    runner::main(&tests, &Report { instructions: 0, roles: false })
 }
 
 const MESSAGES: u64 = 4_000;

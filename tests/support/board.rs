@@ -17,6 +17,8 @@ pub struct Board {
     /// Which of several stages the last victim plays on.
     pub stage: Counter,
     pub kill_points: Counter,
+    /// Those that the kill points stand for: all of them, in each state of a ring.
+    pub instructions: Counter,
     pub hung: Counter,
     pub lost: Counter,
     pub duplicated: Counter,

@@ -20,8 +20,8 @@ pub struct Test {
 /// What there is to say in the end.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
-    /// With fewer of them in all of the tests, something did not take place.
-    pub kill_points: u64,
+    /// With fewer of them to die at in all of the tests, something did not take place.
+    pub instructions: u64,
     /// Whether roles are taken over; else the room that deaths cost is counted.
     pub roles: bool,
 }
@@ -79,7 +79,7 @@ pub fn main(tests: &[Test], report: &Report) -> ExitCode {
     let board = board();
     supervise(|| selected.iter().for_each(|test| run(test, arguments.verbose)), board);
     let plausible =
-        cfg!(debug_assertions) || selected.len() < tests.len() || board.kill_points.get() >= report.kill_points;
+        cfg!(debug_assertions) || selected.len() < tests.len() || board.instructions.get() >= report.instructions;
     let none = [&board.hung, &board.lost, &board.duplicated, &board.capacity_lost, &board.failed]
         .iter()
         .all(|counter| counter.get() == 0);
@@ -104,7 +104,8 @@ pub fn main(tests: &[Test], report: &Report) -> ExitCode {
     if arguments.verbose {
         let capacity = || format!(", capacity lost: {}", board.capacity_lost.get());
         println!(
-            "kill points: {}, hung: {}, lost: {}, duplicated: {}{}",
+            "instructions: {}, kill points: {}, hung: {}, lost: {}, duplicated: {}{}",
+            board.instructions.get(),
             board.kill_points.get(),
             board.hung.get(),
             board.lost.get(),
