@@ -132,7 +132,7 @@ pub fn across<T: Payload, C: Channel<T> + 'static>(
     with_channels::<T, C>(job, session, part, check, sides)
 }
 
-/// The same where the ends also lend a message's place in the queue.
+/// The same where the ends lend a message's place in the queue, for the work that is done there.
 pub fn across_in_place<T, C>(
     job: &Job,
     session: &Session,
@@ -143,12 +143,12 @@ where
     T: Payload,
     C: Channel<T, Writer: LendingWriter<T>, Reader: LendingReader<T>> + 'static,
 {
-    with_channels::<T, C>(job, session, part, check, |job, session, part, mut back, forth| match job.work {
+    with_channels::<T, C>(job, session, part, check, |job, _, part, mut back, _| match job.work {
         Work::Flow { writers: 1, readers: 1, calls: Calls::InPlace } => Ok((
             part.near(|| Box::new(InPlaceSink::new((back.reader)()))),
             part.far(|| Box::new(InPlaceSource::new((back.writer)()))),
         )),
-        _ => sides(job, session, part, back, forth),
+        work => Err(format!("there is nothing to be done in place for `{work}`")),
     })
 }
 
@@ -185,6 +185,55 @@ fn with_channels<T: Payload, C: Channel<T> + 'static>(
     };
     let (near, far) = make(job, session, part, ends_of(&back), forth.as_ref().map(ends_of))?;
     Ok(Sides { near, far, until_met: Box::new((back, forth)) })
+}
+
+/// A channel of which only a table of functions is known: one more jump for each call, and one instance of what the
+/// sides do for all channels. Where there are many, and messages are large, that is worth it.
+pub struct Virtual<C>(C);
+
+impl<T: Payload, C: Channel<T>> Channel<T> for Virtual<C> {
+    type Writer = Box<dyn Writer<T>>;
+    type Reader = Box<dyn Reader<T>>;
+
+    fn create(name: &str, capacity: usize) -> Result<Self, String> {
+        C::create(name, capacity).map(Virtual)
+    }
+
+    fn open(name: &str) -> Result<Self, String> {
+        C::open(name).map(Virtual)
+    }
+
+    fn writer(&self) -> Self::Writer {
+        Box::new(self.0.writer())
+    }
+
+    fn reader(&self) -> Self::Reader {
+        Box::new(self.0.reader())
+    }
+}
+
+impl<T> Writer<T> for Box<dyn Writer<T>> {
+    #[inline(always)]
+    fn push(&mut self, message: T) -> Result<(), T> {
+        (**self).push(message)
+    }
+
+    #[inline(always)]
+    fn push_some(&mut self, messages: &[T]) -> usize {
+        (**self).push_some(messages)
+    }
+}
+
+impl<T> Reader<T> for Box<dyn Reader<T>> {
+    #[inline(always)]
+    fn pop(&mut self) -> Option<T> {
+        (**self).pop()
+    }
+
+    #[inline(always)]
+    fn pop_some(&mut self, messages: &mut [T]) -> usize {
+        (**self).pop_some(messages)
+    }
 }
 
 /// The sides of a job with queues that live in one process, each of which is given to `check` before.

@@ -60,7 +60,7 @@ pub trait Reader<T>: Send {
 
 /// Asserts what every queue here promises: each message once, in order, as it was sent; full at its capacity and not
 /// before, empty when all were popped.
-pub fn keeps_its_contract<T: Payload>(writer: &mut impl Writer<T>, reader: &mut impl Reader<T>, capacity: usize) {
+pub fn keeps_its_contract<T: Payload>(writer: &mut dyn Writer<T>, reader: &mut dyn Reader<T>, capacity: usize) {
     let (mut sent, mut got) = (0, 0);
     let mut next = |count: usize| -> Vec<T> {
         sent += count as u64;

@@ -63,6 +63,11 @@ impl Work {
         matches!(self, Work::RoundTrip | Work::EachTrip)
     }
 
+    /// Whether messages are written and read where they lie.
+    pub fn is_in_place(self) -> bool {
+        matches!(self, Work::Flow { calls: Calls::InPlace, .. })
+    }
+
     /// Whether how long each message takes is what counts, rather than all together.
     pub fn is_timed(self) -> bool {
         matches!(self, Work::EachTrip | Work::Paced { .. })

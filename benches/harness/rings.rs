@@ -1,8 +1,9 @@
 //! Our rings as candidates: with the handles' operations that never wait (`try_push`, `try_pop`, and guards).
 
-use super::channel::{Candidate, Channel, across_in_place, with_message};
+use super::channel::{Candidate, Channel, Part, Session, Sides, across, across_in_place, with_message};
 use super::contract::{Payload, Reader, Writer, keeps_its_contract};
 use super::in_place::{LendingReader, LendingWriter};
+use super::job::Job;
 use ringway::zerocopy::FromBytes;
 use ringway::{Lifetime, Options, PopSliceError, PushSliceError, ReserveError, TryPopError, TryPushError, mpmc, spsc};
 
@@ -10,15 +11,27 @@ pub static SPSC: Candidate = Candidate {
     name: "ringway spsc",
     across: true,
     crowds: false,
-    sides: |job, session, part| with_message!(job.bytes, T => across_in_place::<T, Named<spsc::Ring<T>>>(job, session, part, keeps_its_contract)),
+    sides: |job, session, part| with_message!(job.bytes, T => sides::<T, Named<spsc::Ring<T>>>(job, session, part)),
 };
 
 pub static MPMC: Candidate = Candidate {
     name: "ringway mpmc",
     across: true,
     crowds: true,
-    sides: |job, session, part| with_message!(job.bytes, T => across_in_place::<T, Named<mpmc::Ring<T>>>(job, session, part, keeps_its_contract)),
+    sides: |job, session, part| with_message!(job.bytes, T => sides::<T, Named<mpmc::Ring<T>>>(job, session, part)),
 };
+
+fn sides<T, C>(job: &Job, session: &Session, part: Part) -> Result<Sides, String>
+where
+    T: Payload,
+    C: Channel<T, Writer: LendingWriter<T>, Reader: LendingReader<T>> + 'static,
+{
+    let check = |to: &mut C::Writer, from: &mut C::Reader, capacity| keeps_its_contract(to, from, capacity);
+    match job.work.is_in_place() {
+        true => across_in_place::<T, C>(job, session, part, check),
+        false => across::<T, C>(job, session, part, check),
+    }
+}
 
 /// The longest batch of the MPMC ring.
 const MOST_AT_ONCE: usize = 255;

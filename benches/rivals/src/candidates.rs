@@ -2,11 +2,13 @@
 
 use crate::contract::{Payload, Reader, Writer};
 use crate::harness::channel::{
-    Candidate, Channel, Part, Session, Sides, across, across_in_place, in_process, in_process_crowd, with_message,
+    Candidate, Channel, Part, Session, Sides, Virtual, across, across_in_place, in_process, in_process_crowd,
 };
 use crate::harness::in_place::{LendingReader, LendingWriter};
-use crate::harness::job::{Calls, Job, Work};
-use crate::rivals::{self, Description, SleepingReader, SleepingWriter, Sleeps, Visitor, visit};
+use crate::harness::job::Job;
+use crate::harness::rings::{self, Named};
+use crate::rivals::{self, Contract, Description, SleepingReader, SleepingWriter, Sleeps, Visitor, visit};
+use ringway::{mpmc, spsc};
 use std::marker::PhantomData;
 
 /// How the name of a rival ends whose sides sleep until there is something to do.
@@ -43,15 +45,45 @@ pub fn all() -> Vec<Rival> {
     rivals.collect()
 }
 
+/// Our rings, measured as rivals are: large messages in the same way.
+pub static SPSC: Candidate = Candidate {
+    name: "ringway spsc",
+    across: true,
+    crowds: false,
+    sides: |job, session, part| match job.bytes {
+        256 => large::<_, Named<spsc::Ring<[u64; 32]>>>(job, session, part, &Contract::EXACT),
+        4096 => large::<_, Named<spsc::Ring<[u64; 512]>>>(job, session, part, &Contract::EXACT),
+        65536 => large::<_, Named<spsc::Ring<[u64; 8192]>>>(job, session, part, &Contract::EXACT),
+        _ => (rings::SPSC.sides)(job, session, part),
+    },
+};
+/// The same, with many producers and many consumers.
+pub static MPMC: Candidate = Candidate {
+    name: "ringway mpmc",
+    across: true,
+    crowds: true,
+    sides: |job, session, part| match job.bytes {
+        256 => large::<_, Named<mpmc::Ring<[u64; 32]>>>(job, session, part, &Contract::EXACT),
+        4096 => large::<_, Named<mpmc::Ring<[u64; 512]>>>(job, session, part, &Contract::EXACT),
+        65536 => large::<_, Named<mpmc::Ring<[u64; 8192]>>>(job, session, part, &Contract::EXACT),
+        _ => (rings::MPMC.sides)(job, session, part),
+    },
+};
+
 /// The sides of a job of any rival.
 fn sides(job: &Job, session: &Session, part: Part) -> Result<Sides, String> {
     let name = job.candidate.name;
     let (name, sleeps) = name.strip_suffix(SLEEPING).map_or((name, false), |name| (name, true));
     let mut search = Search { name, sleeps, job, session, part, found: Err(format!("there is no rival `{name}`")) };
-    with_message!(job.bytes, T => {
-        visit::<T>(&mut search);
-        search.found
-    })
+    match job.bytes {
+        8 => visit::<[u64; 1]>(&mut search),
+        56 => visit::<[u64; 7]>(&mut search),
+        256 => visit::<[u64; 32]>(&mut Large(&mut search)),
+        4096 => visit::<[u64; 512]>(&mut Large(&mut search)),
+        65536 => visit::<[u64; 8192]>(&mut Large(&mut search)),
+        other => search.found = Err(format!("no job has messages of {other} bytes")),
+    }
+    search.found
 }
 
 /// Looks for the rival of a job, and makes its sides.
@@ -94,19 +126,6 @@ impl<T: Payload> Visitor<T> for Search<'_> {
         }
     }
 
-    fn across_lending<C>(&mut self, rival: &'static Description)
-    where
-        C: Channel<T, Writer: LendingWriter<T>, Reader: LendingReader<T>> + 'static,
-    {
-        let is_in_place = matches!(self.job.work, Work::Flow { calls: Calls::InPlace, .. });
-        if rival.name == self.name && is_in_place {
-            let check = |to: &mut C::Writer, from: &mut C::Reader, asked| rival.contract.is_kept(to, from, asked);
-            self.found = across_in_place::<T, C>(self.job, self.session, self.part, check);
-        } else {
-            self.across::<C>(rival);
-        }
-    }
-
     fn across_sleeping<C>(&mut self, rival: &'static Description)
     where
         C: Channel<T, Writer: SleepingWriter<T>, Reader: SleepingReader<T>> + 'static,
@@ -120,6 +139,66 @@ impl<T: Payload> Visitor<T> for Search<'_> {
             self.across::<C>(rival);
         }
     }
+}
+
+/// The same for large messages: through a table of functions, and, where a rival can and the job wants it, in place.
+struct Large<'s, 'j>(&'s mut Search<'j>);
+
+impl<T: Payload> Visitor<T> for Large<'_, '_> {
+    fn in_process<W, R>(&mut self, rival: &'static Description, make: fn(usize) -> Result<(W, R), String>)
+    where
+        W: Writer<T> + 'static,
+        R: Reader<T> + 'static,
+    {
+        let search = &mut *self.0;
+        if rival.name == search.name {
+            let make = |capacity| -> Result<(Box<dyn Writer<T>>, Box<dyn Reader<T>>), String> {
+                make(capacity).map(|(writer, reader)| (Box::new(writer) as _, Box::new(reader) as _))
+            };
+            let check = |to: &mut Box<dyn Writer<T>>, from: &mut Box<dyn Reader<T>>, asked| {
+                rival.contract.is_kept(&mut **to, &mut **from, asked)
+            };
+            search.found = in_process(search.job, search.session, make, check);
+        }
+    }
+
+    fn across<C: Channel<T> + 'static>(&mut self, rival: &'static Description) {
+        let search = &mut *self.0;
+        if rival.name == search.name {
+            search.found = through_a_table::<T, C>(search.job, search.session, search.part, &rival.contract);
+        }
+    }
+
+    fn across_lending<C>(&mut self, rival: &'static Description)
+    where
+        C: Channel<T, Writer: LendingWriter<T>, Reader: LendingReader<T>> + 'static,
+    {
+        let search = &mut *self.0;
+        if rival.name == search.name {
+            search.found = large::<T, C>(search.job, search.session, search.part, &rival.contract);
+        }
+    }
+}
+
+fn large<T, C>(job: &Job, session: &Session, part: Part, contract: &Contract) -> Result<Sides, String>
+where
+    T: Payload,
+    C: Channel<T, Writer: LendingWriter<T>, Reader: LendingReader<T>> + 'static,
+{
+    if job.work.is_in_place() {
+        let check = |to: &mut C::Writer, from: &mut C::Reader, asked| contract.is_kept(to, from, asked);
+        return across_in_place::<T, C>(job, session, part, check);
+    }
+    through_a_table::<T, C>(job, session, part, contract)
+}
+
+fn through_a_table<T: Payload, C: Channel<T> + 'static>(
+    job: &Job,
+    session: &Session,
+    part: Part,
+    contract: &Contract,
+) -> Result<Sides, String> {
+    across::<T, Virtual<C>>(job, session, part, |to, from, asked| contract.is_kept(&mut **to, &mut **from, asked))
 }
 
 /// A channel whose ends sleep until it is done.

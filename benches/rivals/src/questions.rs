@@ -1,11 +1,10 @@
 //! What is asked, and of whom.
 
 use crate::Selection;
-use ringway_rivals::candidates::Rival;
+use ringway_rivals::candidates::{MPMC, Rival, SPSC};
 use ringway_rivals::harness::channel::Candidate;
 use ringway_rivals::harness::job::{Calls, Job, Place, SIZES, Work};
 use ringway_rivals::harness::limits::{BULK, COPY, EXCHANGE, ONE_LINE, TWO_LINES};
-use ringway_rivals::harness::rings::{MPMC, SPSC};
 use ringway_rivals::harness::sleepers::{MPMC_PARK, SPSC_PARK};
 
 /// What all answers of a question are.

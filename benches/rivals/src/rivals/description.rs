@@ -61,7 +61,7 @@ impl Contract {
     pub const EXACT: Contract = Contract::Whole { room: |asked, _bytes| asked };
 
     /// Asserts that the contract is kept by the two ends of a new channel, for which `asked` was asked.
-    pub fn is_kept<T: Payload>(&self, writer: &mut impl Writer<T>, reader: &mut impl Reader<T>, asked: usize) {
+    pub fn is_kept<T: Payload>(&self, writer: &mut dyn Writer<T>, reader: &mut dyn Reader<T>, asked: usize) {
         match self {
             Contract::Whole { room } => keeps_its_contract(writer, reader, room(asked, size_of::<T>())),
             Contract::Weaker { when_full } => keeps_the_weaker_contract(writer, reader, *when_full),

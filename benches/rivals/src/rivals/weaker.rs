@@ -19,8 +19,8 @@ pub enum WhenFull {
 /// Asserts what even a queue of so many bytes promises: each message once, in order, as it was sent; empty when all were
 /// popped; room again when it is empty. Unless a push blocks then: full at some time, and what is refused is given back.
 pub fn keeps_the_weaker_contract<T: Payload>(
-    writer: &mut impl Writer<T>,
-    reader: &mut impl Reader<T>,
+    writer: &mut dyn Writer<T>,
+    reader: &mut dyn Reader<T>,
     when_full: WhenFull,
 ) {
     let (mut sent, mut got) = (0, 0);
