@@ -4,7 +4,7 @@
 ///
 /// A cell that carries this line's number with a count of `c` holds `c` committed items. A cell that still carries the
 /// line of the lap before holds nothing of this line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Tag(u64);
 
 impl Tag {

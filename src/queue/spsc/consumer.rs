@@ -83,12 +83,13 @@ impl<T: Message> Consumer<T> {
     /// ```
     #[inline]
     pub fn try_pop(&mut self) -> Result<T, TryPopError> {
-        match self.ring.pop() {
-            Ok(message) => {
+        let mut seen = Tag::default();
+        match self.ring.pop(&mut seen) {
+            Some(message) => {
                 self.notify();
                 Ok(message)
             }
-            Err(seen) => self.not_popped(seen),
+            None => self.not_popped(seen),
         }
     }
 

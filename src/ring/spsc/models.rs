@@ -71,12 +71,12 @@ fn push_slice<const K: usize>(writer: &mut Writer<K>, values: &[u64]) -> usize {
 }
 
 fn pop<const K: usize>(reader: &mut Reader<K>) -> Option<u64> {
-    let not_popped = match reader.pop() {
-        Ok(value) => return Some(value),
-        Err(seen) => reader.why_not(seen).expect("nothing is corrupted"),
-    };
-    assert!(not_popped.is_none(), "every u64 is valid");
-    None
+    let mut seen = Tag::default();
+    let value = reader.pop(&mut seen);
+    if value.is_none() {
+        assert!(reader.why_not(seen).expect("nothing is corrupted").is_none(), "every u64 is valid");
+    }
+    value
 }
 
 /// Pops all that is there, up to `most`.
