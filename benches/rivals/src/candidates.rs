@@ -141,6 +141,8 @@ impl<T: Payload> Visitor<T> for Search<'_> {
     }
 }
 
+type AnyEnds<T> = (Box<dyn Writer<T>>, Box<dyn Reader<T>>);
+
 /// The same for large messages: through a table of functions, and, where a rival can and the job wants it, in place.
 struct Large<'s, 'j>(&'s mut Search<'j>);
 
@@ -152,8 +154,8 @@ impl<T: Payload> Visitor<T> for Large<'_, '_> {
     {
         let search = &mut *self.0;
         if rival.name == search.name {
-            let make = |capacity| -> Result<(Box<dyn Writer<T>>, Box<dyn Reader<T>>), String> {
-                make(capacity).map(|(writer, reader)| (Box::new(writer) as _, Box::new(reader) as _))
+            let make = |capacity| {
+                make(capacity).map(|(writer, reader)| -> AnyEnds<T> { (Box::new(writer), Box::new(reader)) })
             };
             let check = |to: &mut Box<dyn Writer<T>>, from: &mut Box<dyn Reader<T>>, asked| {
                 rival.contract.is_kept(&mut **to, &mut **from, asked)

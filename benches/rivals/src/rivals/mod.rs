@@ -3,7 +3,7 @@
 //! A rival is a [`Channel`] if a second process can reach it, and otherwise a pair of ends in one process. [`all`] says
 //! what there is, and [`visit`] hands each to a [`Visitor`], with its types.
 // Where rivals are left out, nobody uses what is there for them.
-#![cfg_attr(not(feature = "kernel"), allow(dead_code, unused_variables))]
+#![cfg_attr(not(all(feature = "kernel", feature = "iceoryx2", feature = "shaq")), allow(dead_code, unused_variables))]
 
 use crate::contract::{Payload, Reader, Writer};
 
