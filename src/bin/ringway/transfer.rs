@@ -70,11 +70,12 @@ impl Progress {
         self.count
     }
 
-    /// One more.
-    pub fn step(&mut self) {
-        self.count += 1;
+    /// So many more.
+    pub fn step(&mut self, more: u64) {
+        let before = self.count;
+        self.count += more;
         // The clock is looked at now and then.
-        if self.count % 64 == 0 {
+        if before / 64 != self.count / 64 {
             self.show();
         }
     }

@@ -30,7 +30,7 @@ mod consumer;
 mod producer;
 
 pub use crate::layout::header::Kind;
-pub use consumer::Consumer;
+pub use consumer::{Consumer, Peek};
 pub(super) use consumer::Pops;
 pub use producer::Producer;
 pub(super) use producer::Pushes;
