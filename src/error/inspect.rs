@@ -12,9 +12,15 @@ pub enum InspectError {
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// Nothing of that name exists.
-    #[error("`{name}` was not found; see `inspect::list` for what there is")]
+    #[error("`{name}` was not found; `ringway ls`, or `inspect::list`, says what there is")]
     NotFound {
         /// The name, or the path.
+        name: String,
+    },
+    /// A source by which nothing is found: memory that is still to be made.
+    #[error("{name} has no name by which it could be looked at; look at /proc/PID/fd/N of a process that has it")]
+    NoName {
+        /// The source.
         name: String,
     },
     /// Something of that name exists and is no regular file.

@@ -309,6 +309,10 @@ impl<T: Message> End for Consumer<T> {
         &mut self.waiter
     }
 
+    fn attachment(&self) -> &Attachment {
+        &self.membership.attachment
+    }
+
     #[cfg(feature = "async")]
     fn place(&self) -> Place {
         Place { parts: self.membership.attachment.parts().clone(), is_room: false }

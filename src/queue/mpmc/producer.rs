@@ -278,6 +278,10 @@ impl<T: Message> End for Producer<T> {
         &mut self.waiter
     }
 
+    fn attachment(&self) -> &Attachment {
+        &self.membership.attachment
+    }
+
     #[cfg(feature = "async")]
     fn place(&self) -> Place {
         Place { parts: self.membership.attachment.parts().clone(), is_room: true }

@@ -217,6 +217,10 @@ impl<T: Message> End for Consumer<T> {
         &mut self.waiter
     }
 
+    fn attachment(&self) -> &Attachment {
+        &self.role.attachment
+    }
+
     #[cfg(feature = "async")]
     fn place(&self) -> Place {
         Place { parts: self.role.attachment.parts().clone(), is_room: false }

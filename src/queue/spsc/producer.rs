@@ -228,6 +228,10 @@ impl<T: Message> End for Producer<T> {
         &mut self.waiter
     }
 
+    fn attachment(&self) -> &Attachment {
+        &self.role.attachment
+    }
+
     #[cfg(feature = "async")]
     fn place(&self) -> Place {
         Place { parts: self.role.attachment.parts().clone(), is_room: true }
