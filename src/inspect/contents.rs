@@ -1,7 +1,7 @@
 //! What lies behind a sound header: control words, process records, cells.
 
-use super::picture::{Contents, HeldCell, MOST_HELD, PeerState, Process, RoleHolder, Roles, Sleepers};
 use super::bytes::{Bytes, number};
+use super::picture::{Contents, HeldCell, MOST_HELD, PeerState, Process, RoleHolder, Roles, Sleepers};
 use super::{Kind, Sound, time};
 use crate::error::{Corrupted, InspectError};
 use crate::layout::cell::{State, Word};

@@ -105,9 +105,7 @@ impl Segment {
                 let bytes = Bytes::open(&path, name.file().to_owned(), false)?;
                 Ok(Segment { bytes, path: Some(path) })
             }
-            Place::SystemV { key } => {
-                Ok(Segment { bytes: Bytes::keyed(*key, source.to_string())?, path: None })
-            }
+            Place::SystemV { key } => Ok(Segment { bytes: Bytes::keyed(*key, source.to_string())?, path: None }),
             Place::ProcessDescriptor { pid, descriptor } => Segment::open_path(format!("/proc/{pid}/fd/{descriptor}")),
             Place::Descriptor(descriptor) => {
                 let duplicate = descriptor.as_fd().try_clone_to_owned();

@@ -150,7 +150,10 @@ impl View {
 
     /// Copies the bytes from `offset` on.
     pub(crate) fn copy(&self, offset: usize, to: &mut [u8]) {
-        assert!(offset.checked_add(to.len()).is_some_and(|end| end <= self.len()), "whoever reads has looked how long it is");
+        assert!(
+            offset.checked_add(to.len()).is_some_and(|end| end <= self.len()),
+            "whoever reads has looked how long it is"
+        );
         let mut copied = 0;
         while copied < to.len() {
             let from = offset + copied;
@@ -243,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_table_is_read_by_its_headings() {
-        let table = "       key      shmid perms   size  rss swap\n -17 3 600 8192 4096 4096\n 5 x 600 1 2 3\n0 9 1600 1 2 3\n";
+        let table =
+            "       key      shmid perms   size  rss swap\n -17 3 600 8192 4096 4096\n 5 x 600 1 2 3\n0 9 1600 1 2 3\n";
         let row = |key, id, allocated| Row { key, id: Id(id), allocated };
         assert_eq!(rows(table), [row(-17, 3, 8192), row(0, 9, 5)]);
         assert_eq!(rows(""), []);

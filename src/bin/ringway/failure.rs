@@ -60,7 +60,7 @@ impl From<io::Error> for Failure {
 impl From<InspectError> for Failure {
     fn from(error: InspectError) -> Failure {
         let code = match error {
-            InspectError::Name(_) => Code::Usage,
+            InspectError::Name(_) | InspectError::NoName { .. } => Code::Usage,
             InspectError::NotFound { .. } => Code::NotFound,
             InspectError::Header { .. } | InspectError::NotAFile { .. } => Code::Corrupt,
             _ => Code::Failed,
@@ -72,7 +72,7 @@ impl From<InspectError> for Failure {
 impl From<UnlinkError> for Failure {
     fn from(error: UnlinkError) -> Failure {
         let code = match error {
-            UnlinkError::Name(_) => Code::Usage,
+            UnlinkError::Name(_) | UnlinkError::NoName { .. } => Code::Usage,
             UnlinkError::NotFound { .. } => Code::NotFound,
             UnlinkError::NotARing { .. } => Code::Corrupt,
             UnlinkError::InUse { .. } | UnlinkError::Replaced { .. } => Code::Busy,

@@ -6,13 +6,14 @@ use crate::out::{Out, Style};
 use crate::report;
 use crate::show::{self, Cell, Heading};
 use clap::{Args, ValueEnum};
-use ringway::inspect::Listing;
+use ringway::inspect::{Listing, Maker};
 use std::io::Write;
 use std::time::Duration;
 
 /// List the rings of this machine.
 ///
-/// All that have a name in /dev/shm, of every type and version; those that are named, if any. What is no ring is left out.
+/// All that have a name in /dev/shm or a System V key, of every type and version; those that are named, if any. What is no
+/// ring is left out. Rings in memory that has no name, memfds, are listed when they are named: /proc/PID/fd/N.
 #[derive(Debug, Args)]
 pub struct Ls {
     /// Rings to list; all if none is given
@@ -122,12 +123,16 @@ impl Ls {
         let row = |ring: &Observed| self.columns.iter().map(|&column| cell(ring, column, bars)).collect();
         let rows: Vec<Vec<Cell>> = rings.iter().map(row).collect();
         show::table(out, &headings, &rows)?;
-        let leftovers = temporaries.iter().filter(|temporary| temporary.is_leftover).count();
+        let of = |maker| temporaries.iter().filter(|temporary| temporary.maker == maker).count();
+        let (leftovers, unproven) = (of(Maker::Dead), of(Maker::Unproven));
         if leftovers > 0 {
             writeln!(out, "{leftovers} left by creators that were killed: `ringway gc` removes them")?;
         }
+        if unproven > 0 {
+            writeln!(out, "{unproven} being made, or left, by creators of another build: see `ringway gc --unproven`")?;
+        }
         if unreadable > 0 {
-            writeln!(out, "{unreadable} more files may not be read, and may be rings")?;
+            writeln!(out, "{unreadable} more files or System V segments may not be read, and may be rings")?;
         }
         Ok(())
     }
@@ -135,7 +140,7 @@ impl Ls {
 
 /// Pictures of all that are still there.
 fn all(listing: &Listing, interval: Duration) -> Vec<Observed> {
-    let watched = listing.rings.iter().filter_map(|ring| Watched::open(&ring.path).ok()).collect();
+    let watched = listing.rings.iter().filter_map(|ring| Watched::open(&ring.source).ok()).collect();
     look_twice(watched, interval)
 }
 
@@ -181,7 +186,7 @@ fn cell(ring: &Observed, column: Column, bars: bool) -> Cell {
             other => Cell::styled(Style::Bad, other),
         },
         Column::Inode => Cell::plain(picture.file.inode.to_string()),
-        Column::Path => Cell::plain(show::harmless(&picture.path.display().to_string())),
+        Column::Path => Cell::plain(show::harmless(&report::path(picture).unwrap_or_default())),
     }
 }
 

@@ -5,8 +5,8 @@ use crate::out::Out;
 use crate::peek::hex;
 use crate::transfer::{self, Format, Progress, Target};
 use clap::Args;
-use ringway::bytes::{Consumer, Peek};
 use ringway::PopError;
+use ringway::bytes::{Consumer, Peek};
 use std::io::{self, Write};
 use std::time::Duration;
 

@@ -25,9 +25,10 @@ pub struct Rm {
 impl Rm {
     pub fn run(self, _: &mut Out) -> Result<(), Failure> {
         for name in &self.names {
+            let source = observe::source(name)?;
             match self.force {
-                true => remove::ring(name)?,
-                false => remove::unused_ring(name).map_err(|error| explained(name, error))?,
+                true => remove::ring(source)?,
+                false => remove::unused_ring(source).map_err(|error| explained(name, error))?,
             }
         }
         Ok(())

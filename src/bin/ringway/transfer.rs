@@ -1,6 +1,7 @@
 //! What `send` and `recv` have in common: how messages are written, how long they wait, and how they get on.
 
 use crate::failure::{Code, Failure};
+use crate::observe;
 use crate::show;
 use clap::Args;
 use ringway::bytes::Ring;
@@ -31,9 +32,10 @@ pub struct Target {
 
 impl Target {
     pub fn open(&self) -> Result<Ring, Failure> {
-        match Ring::open(&self.name) {
+        let source = observe::source(&self.name)?;
+        match Ring::open(&source) {
             Err(OpenError::Owner { found, .. }) if self.any_owner => {
-                Ok(Ring::open_with(&self.name, &Options::new().owner(found))?)
+                Ok(Ring::open_with(&source, &Options::new().owner(found))?)
             }
             Err(OpenError::Owner { name, found, .. }) => {
                 let owner = show::user(found);

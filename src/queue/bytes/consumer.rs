@@ -159,7 +159,10 @@ impl Consumer {
 
     fn lend(&mut self, to: &mut [u8], expected: usize) -> Look<Result<(usize, u8), Box<Corrupted>>> {
         let size = self.message_size();
-        assert!(to.len() == expected && expected >= size && expected % size == 0, "as many bytes as whole messages have");
+        assert!(
+            to.len() == expected && expected >= size && expected % size == 0,
+            "as many bytes as whole messages have"
+        );
         self.give_back(); // what a forgotten guard holds
         let look = self.end.lend(to);
         self.lent = matches!(look, Look::Done(Ok(_)));

@@ -30,8 +30,8 @@ mod consumer;
 mod producer;
 
 pub use crate::layout::header::Kind;
-pub use consumer::{Consumer, Peek};
 pub(super) use consumer::Pops;
+pub use consumer::{Consumer, Peek};
 pub use producer::Producer;
 pub(super) use producer::Pushes;
 

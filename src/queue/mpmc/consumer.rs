@@ -119,10 +119,6 @@ impl<T: Message> Consumer<T> {
         Event(Shared(self.ring.memory().room())).notify(&mut self.notifier);
     }
 
-    fn attachment(&self) -> &Attachment {
-        &self.membership.attachment
-    }
-
     fn has_peer(&self) -> bool {
         self.membership.has_peers(true)
     }

@@ -48,10 +48,6 @@ impl<T: Message> Consumer<T> {
         Event(Shared(self.ring.memory().room())).notify(&mut self.notifier);
     }
 
-    fn attachment(&self) -> &Attachment {
-        &self.role.attachment
-    }
-
     fn has_peer(&self) -> bool {
         matches!(self.peer(), Peer::Alive { .. })
     }

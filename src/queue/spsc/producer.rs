@@ -58,10 +58,6 @@ impl<T: Message> Producer<T> {
         Event(Shared(self.ring.memory().messages())).notify(&mut self.notifier);
     }
 
-    fn attachment(&self) -> &Attachment {
-        &self.role.attachment
-    }
-
     fn has_peer(&self) -> bool {
         matches!(self.peer(), Peer::Alive { .. })
     }
