@@ -11,6 +11,7 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 use support::bytes::set_field;
+use support::memory::{Memory, SystemV};
 use support::{Child, Job, Name, be_the_other_process, listen, path_of, say, wait_until};
 
 const VERBS: [&str; 13] =
@@ -149,6 +150,62 @@ fn info_names_who_holds_a_cell_and_who_is_stopped_or_dead() {
 }
 
 #[test]
+fn rings_with_a_key_are_seen_and_removed_as_those_with_a_name() {
+    let key = SystemV::new();
+    let name = key.source().to_string();
+    let ring = spsc::Ring::<u64>::create(key.source(), &Options::new().capacity(100).processes(8)).expect("a new key");
+    ring.producer().expect("free").push_slice(&[1, 2, 3]).expect("room");
+    let pid = std::process::id().to_string();
+    assert!(done(&["ls", "-o", "name,fill"]).lines().any(|line| line.split_whitespace().eq([name.as_str(), "3"])));
+    let id = key.id().expect("there").to_string();
+    let text = done(&["info", &name]);
+    let facts = ["segment", "attached", "times", "owner", "fill", "producer"];
+    let facts: String = text
+        .lines()
+        .filter(|line| facts.iter().any(|fact| line.starts_with(fact)))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let owner = facts.lines().find_map(|line| line.strip_prefix("owner")?.split_whitespace().next()).expect("a line");
+    assert_snapshot("info_system_v.txt", &masked(&facts, &[(&id, "ID"), (&pid, "PID"), (owner, "OWNER:GROUP")]));
+    let decimal = format!("sysv:{}", key.0);
+    let seen = json(&["info", "--json", &decimal]);
+    assert_eq!((&seen["name"], seen["path"].is_null()), (&name.as_str().into(), true));
+    assert_eq!(
+        (seen["system_v"]["attached"].as_u64(), seen["system_v"]["creator"].as_u64()),
+        (Some(1), pid.parse().ok())
+    );
+    assert_eq!(json(&["peek", "--json", &name])[2]["position"], 2);
+
+    let said = fails(5, &["rm", &name]);
+    assert!(said.contains(&format!("`{name}`")) && said.contains(&format!("in use by process {pid}")), "{said}");
+    drop(ring);
+    wait_until("it is removed", || run(&["rm", &name]).code == 0);
+    for verb in ["info", "ls", "peek", "rm", "top"] {
+        let code = if verb == "top" { 2 } else { 3 };
+        assert!(verb == "top" || fails(code, &[verb, &name]).contains("was not found"));
+    }
+    assert!(fails(2, &["info", "sysv:ticks"]).contains("expected the key"));
+    assert!(fails(2, &["rm", "sysv:0"]).contains("key 0"));
+    // Named so all the same, a file is found by its path.
+    let odd = Name::of(&format!("sysv:x{pid}"));
+    let _odd = spsc::Ring::<u64>::create(&odd, &Options::new()).expect("new");
+    done(&["rm", "-f", odd.path().to_str().expect("UTF-8")]);
+    assert!(!odd.exists());
+}
+
+#[test]
+fn rings_without_a_name_are_seen_through_who_has_them() {
+    let ring = mpmc::Ring::<u64>::create(ringway::Source::memfd("ticks"), &Options::new()).expect("new");
+    ring.producer().try_push(7).expect("room");
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&ring.as_fd().expect("a memfd has one"));
+    let path = format!("/proc/{}/fd/{descriptor}", std::process::id());
+    assert!(done(&["ls", &path]).contains(&format!("{path}  mpmc")));
+    assert!(done(&["info", &path]).contains("without a name"));
+    assert_eq!(json(&["peek", "--json", &path])[0]["bytes"], "0700000000000000");
+    assert!(fails(2, &["rm", &path]).contains("has no name that could be removed"));
+    assert!(fails(3, &["info", &format!("/proc/{}/fd/9999", std::process::id())]).contains("was not found"));
+}
+
+#[test]
 fn info_of_a_corrupt_ring_says_what_is_wrong() {
     let (name, ..) = prepared();
     let mut bytes = fs::read(name.path()).expect("ours");
@@ -198,12 +255,13 @@ fn rm_refuses_while_processes_live() {
     fs::write(name.path(), "something else").expect("ours");
     assert!(fails(4, &["rm", "-f", name.as_str()]).contains("is not a ring"));
     assert!(name.exists());
-    assert!(fails(2, &["rm", "a/b"]).contains("cannot name a ring"));
+    assert!(fails(2, &["rm", "a/.."]).contains("cannot name a ring"));
+    assert!(fails(1, &["rm", "/no/such/folder"]).contains("/no/such"));
 }
 
 /// As it is when a creator dies right after it has made its file.
 fn left_by_a_creator() -> String {
-    let name = format!(".ringway-{}-00c0ffee00c0ffef", std::process::id());
+    let name = format!(".ringway-{}-00c0ffee00c0ffef.lock", std::process::id());
     fs::write(path_of(&name), "").expect("ours");
     name
 }
@@ -250,7 +308,12 @@ fn collect(_: &[String]) {
     child.kill();
     wait_until("it is dead", || !done(&["gc", "--dead", "--dry-run"]).is_empty());
     assert_eq!(done(&["gc"]), "");
+    let other_build = Name::of(&format!(".ringway-{}-00c0ffee00c0fff2", child.pid()));
+    fs::write(other_build.path(), "").expect("ours");
+    assert!(done(&["ls"]).contains("see `ringway gc --unproven`"));
     let removed = done(&["gc", "--dead"]);
+    assert!(other_build.exists(), "nobody knows whether its creator is alive");
+    assert!(done(&["gc", "--unproven"]).starts_with(&format!("removed: {}", other_build.as_str())));
     assert!(
         removed.starts_with(&format!("removed: {}  ", name.as_str())) && removed.contains("messages in it"),
         "{removed}"
