@@ -389,8 +389,10 @@ fn a_system_v_segment_is_seen_as_a_file_is_and_stays_as_it_is() {
         assert_eq!((file.inode, file.links, file.mode), (id as u64, 1, 0o640));
         assert!(file.allocated >= file.size && file.owner == rustix::process::geteuid().as_raw());
         let system_v = picture.system_v.expect("it is one");
-        assert_eq!((system_v.id, system_v.creator, system_v.last), (id, pid, pid));
-        assert_eq!(system_v.attached, 1, "we who look do not count");
+        assert_eq!((system_v.id, system_v.creator), (id, pid));
+        // Others who list what there is have it attached for a moment.
+        let attached = || segment.picture().expect("readable").system_v.map(|segment| segment.attached);
+        wait_until("we who look do not count", || attached() == Some(1));
         assert!(system_v.attached_at.is_some() && system_v.changed_at <= SystemTime::now());
         let contents = picture.contents.expect("in order");
         assert!(contents.still && contents.corrupted.is_empty());
@@ -414,7 +416,7 @@ fn a_system_v_segment_is_seen_as_a_file_is_and_stays_as_it_is() {
         held.iter().map(|held| (held.pid, held.pushing)).collect::<Vec<_>>(),
         [(child.pid(), false), (child.pid(), true)]
     );
-    assert_eq!(picture.system_v.map(|segment| (segment.attached, segment.last)), Some((2, child.pid())));
+    assert!(picture.system_v.is_some_and(|segment| segment.attached >= 2));
     child.kill();
     let state = || look().contents.expect("in order").processes.iter().find(|p| p.pid == child.pid()).map(|p| p.state);
     assert_eq!(state(), Some(PeerState::Dead), "it has been waited for");
@@ -424,7 +426,7 @@ fn a_system_v_segment_is_seen_as_a_file_is_and_stays_as_it_is() {
     assert_eq!(segment.picture().expect("it is attached").file.links, 0);
     assert!(matches!(Segment::open(one.source()), Err(InspectError::NotFound { .. })));
     drop(single);
-    assert!(!segment.picture().expect("we have it").in_use);
+    wait_until("nobody else has it", || !segment.picture().expect("we have it").in_use);
 }
 
 #[test]

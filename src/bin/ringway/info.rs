@@ -19,6 +19,9 @@ use std::time::Duration;
 /// only one that has such an end; else how long ago it last attached, made or gave up an end, waited, or looked for the
 /// dead. Who waits is seen every 100 ms; who pushes and pops without having to wait leaves no trace, and may have done so
 /// since. HELD is for how long we have seen a cell held; it may have been before.
+///
+/// A System V segment is attached to be looked at, for a moment and for reading only: who has attached or detached last may
+/// be an earlier run of this command, or of `ls`.
 #[derive(Debug, Args)]
 pub struct Info {
     /// The ring: a name, or a path
@@ -101,17 +104,15 @@ fn file(out: &mut Out, picture: &Picture) -> io::Result<()> {
 /// What the kernel keeps of a System V segment.
 fn system_v(out: &mut Out, segment: &SystemV, picture: &Picture, unlinked: &str) -> io::Result<()> {
     line(out, "segment", &format!("System V, shmid {}{unlinked}", segment.id))?;
-    let process = |pid: u32| if pid == 0 { "of another pid namespace".to_owned() } else { pid.to_string() };
-    let times = segment.attached;
-    line(
-        out,
-        "attached",
-        &format!("{times} times; made by pid {}, last pid {}", process(segment.creator), process(segment.last)),
-    )?;
+    let process = |pid: u32| if pid == 0 { "a process elsewhere".to_owned() } else { format!("process {pid}") };
+    let (creator, last) = (process(segment.creator), process(segment.last));
+    line(out, "made", &format!("by {creator}"))?;
+    line(out, "attached", &format!("{} now, last change by {last}", segment.attached))?;
     let ago =
         |time: Option<_>| time.map_or_else(|| "never".to_owned(), |then| show::ago(then, picture.taken_at) + " ago");
     let (attached, detached) = (ago(segment.attached_at), ago(segment.detached_at));
-    line(out, "times", &format!("attach {attached}, detach {detached}, change {}", ago(Some(segment.changed_at))))
+    let changed = ago(Some(segment.changed_at));
+    line(out, "times", &format!("attached {attached}, detached {detached}, made or changed {changed}"))
 }
 
 /// What the header says.

@@ -68,7 +68,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Sixteen bytes a line, as digits and as text.
 fn print(out: &mut Out, message: &Glimpse) -> io::Result<()> {
     let redelivered = if message.redelivered { " to be redelivered" } else { "" };
-    let head = out.styled(Style::Heading, &format!("{}{redelivered}", message.position));
+    let head = out.styled(Style::Heading, &format!("message {}{redelivered}", message.position));
     writeln!(out, "{head}")?;
     for line in message.bytes.chunks(16) {
         let digits: Vec<String> =
