@@ -212,3 +212,30 @@ fn without_a_terminal_or_a_ring_nothing_is_drawn() {
     assert_eq!(terminal.wait_for_end().code(), Some(3));
     terminal.wait_for("why", |screen| screen.contains("`no-such-ring` was not found"));
 }
+
+#[test]
+fn ls_and_info_fit_into_the_terminal() {
+    let name = Short::new('n');
+    let ring = spsc::Ring::<u64>::create(&name.0, &Options::new().capacity(8)).expect("new");
+    ring.producer().expect("free").try_push(1).expect("room");
+    for (width, has_bar) in [(60, false), (80, false), (132, true)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(["ls", "--interval", "0", &name.1]);
+        let mut terminal = Terminal::start(command, 24, width);
+        assert!(terminal.wait_for_end().success());
+        terminal.wait_for("the ring, in one line", |screen| line(screen, &name.1).is_some());
+        let screen = terminal.screen();
+        let heading = line(&screen, "NAME").expect("a heading");
+        assert!(heading.contains("FILL") && heading.contains("AGE"), "{screen}");
+        assert_eq!(heading.contains("MODE"), width > 60, "{screen}");
+        assert_eq!(line(&screen, &name.1).expect("a row").contains("█··"), has_bar, "{screen}");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(["info", "--interval", "0", &name.1]);
+    let mut terminal = Terminal::start(command, 40, 70);
+    assert!(terminal.wait_for_end().success());
+    terminal.wait_for("all of it", |screen| screen.contains("COMMAND"));
+    let screen = terminal.screen();
+    let process = line(&screen, &std::process::id().to_string()).or_else(|| line(&screen, " ")).expect("a row");
+    assert!(process.ends_with('…') && process.chars().count() <= 70, "{screen}");
+}

@@ -12,7 +12,7 @@ pub enum InspectError {
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// Nothing of that name exists.
-    #[error("`{name}` was not found; `ringway ls`, or `inspect::list`, says what there is")]
+    #[error("`{name}` was not found; see `inspect::list` for what there is")]
     NotFound {
         /// The name, or the path.
         name: String,

@@ -13,7 +13,7 @@ use ringway::bytes::{Kind, Messages, Ring};
 /// `--type u64`, or of `--item-size 64` as one of `[u8; 64]`.
 #[derive(Debug, Args)]
 pub struct Create {
-    /// Name of the ring, or sysv:KEY
+    /// The ring: a name, sysv:KEY, or a path
     name: String,
     /// One producer and one consumer, or many of either
     #[arg(long, value_enum)]

@@ -32,6 +32,11 @@ impl Failure {
         Failure::Said(code, message.into())
     }
 
+    fn not_found(name: &str) -> Failure {
+        let message = format!("ring `{name}` was not found; `ringway ls` shows which there are");
+        Failure::new(Code::NotFound, message)
+    }
+
     /// Says it, and returns the code.
     pub fn report(self) -> ExitCode {
         let code = match self {
@@ -65,7 +70,10 @@ impl From<InspectError> for Failure {
             InspectError::Header { .. } | InspectError::NotAFile { .. } => Code::Corrupt,
             _ => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            InspectError::NotFound { name } => Failure::not_found(&name),
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 
@@ -78,7 +86,10 @@ impl From<UnlinkError> for Failure {
             UnlinkError::InUse { .. } | UnlinkError::Replaced { .. } => Code::Busy,
             _ => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            UnlinkError::NotFound { name } => Failure::not_found(&name),
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 
@@ -92,7 +103,13 @@ impl From<CreateError> for Failure {
             CreateError::AlreadyExists { .. } => Code::Busy,
             _ => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            CreateError::AlreadyExists { name } => {
+                let instead = format!("`ringway info {name}` shows by what, and `ringway rm {name}` removes it");
+                Failure::new(code, format!("ring `{name}` was not created: the name is taken; {instead}"))
+            }
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 
@@ -105,7 +122,10 @@ impl From<OpenError> for Failure {
             OpenError::TooManyProcesses { .. } | OpenError::Timeout { .. } => Code::Busy,
             _ => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            OpenError::NotFound { name } => Failure::not_found(&name),
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 

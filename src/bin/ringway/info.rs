@@ -24,7 +24,7 @@ use std::time::Duration;
 /// be an earlier run of this command, or of `ls`.
 #[derive(Debug, Args)]
 pub struct Info {
-    /// The ring: a name, or a path
+    /// The ring: a name, sysv:KEY, or a path
     name: String,
     /// How long to measure rates for, in milliseconds
     #[arg(long, default_value_t = 100, value_name = "MS")]

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// List the rings of this machine.
 ///
 /// All that have a name in /dev/shm or a System V key, of every type and version; those that are named, if any. What is no
-/// ring is left out. Rings in memory that has no name, memfds, are listed when they are named: /proc/PID/fd/N.
+/// ring is left out. Rings in memory that has no name, memfds, are listed when they are named: /proc/PID/fd/N. A terminal
+/// that is too narrow gets fewer columns; -o says which, whatever the width.
 #[derive(Debug, Args)]
 pub struct Ls {
     /// Rings to list; all if none is given
@@ -72,6 +73,9 @@ impl Column {
         Column::Age,
     ];
 
+    /// Those that are left out where there is no room, when nobody has asked for them.
+    const FIRST_TO_GO: [Column; 5] = [Column::Mode, Column::Size, Column::Owner, Column::Item, Column::Capacity];
+
     fn heading(self) -> Heading {
         match self {
             Column::Name => ("NAME", false),
@@ -118,10 +122,7 @@ impl Ls {
             };
             return out.json(&list);
         }
-        let headings: Vec<Heading> = self.columns.iter().map(|column| column.heading()).collect();
-        let bars = out.is_terminal;
-        let row = |ring: &Observed| self.columns.iter().map(|&column| cell(ring, column, bars)).collect();
-        let rows: Vec<Vec<Cell>> = rings.iter().map(row).collect();
+        let (headings, rows) = self.fitting(&rings, out);
         show::table(out, &headings, &rows)?;
         let of = |maker| temporaries.iter().filter(|temporary| temporary.maker == maker).count();
         let (leftovers, unproven) = (of(Maker::Dead), of(Maker::Unproven));
@@ -135,6 +136,26 @@ impl Ls {
             writeln!(out, "{unreadable} more files or System V segments may not be read, and may be rings")?;
         }
         Ok(())
+    }
+}
+
+impl Ls {
+    /// The table. Unless columns were asked for, what fits into the terminal.
+    fn fitting(&self, rings: &[Observed], out: &Out) -> (Vec<Heading>, Vec<Vec<Cell>>) {
+        let table = |columns: &[Column], bars: bool| {
+            let row = |ring: &Observed| columns.iter().map(|&column| cell(ring, column, bars)).collect();
+            let headings: Vec<Heading> = columns.iter().map(|column| column.heading()).collect();
+            (headings, rings.iter().map(row).collect::<Vec<Vec<Cell>>>())
+        };
+        let mut columns = self.columns.clone();
+        let mut shown = table(&columns, out.is_terminal);
+        let mut less = [None].into_iter().chain(Column::FIRST_TO_GO.map(Some));
+        while self.columns == Column::ALL && show::width(&shown.0, &shown.1) > out.width {
+            let Some(gone) = less.next() else { break };
+            columns.retain(|&column| Some(column) != gone);
+            shown = table(&columns, false);
+        }
+        shown
     }
 }
 

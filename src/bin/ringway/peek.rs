@@ -14,7 +14,7 @@ use std::io::{self, Write};
 /// is whole; it may have been popped since.
 #[derive(Debug, Args)]
 pub struct Peek {
-    /// The ring: a name, or a path
+    /// The ring: a name, sysv:KEY, or a path
     name: String,
     /// At most so many messages
     #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]

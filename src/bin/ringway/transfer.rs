@@ -23,7 +23,7 @@ pub struct Format {
 /// The ring that messages go to, or come from.
 #[derive(Debug, Args)]
 pub struct Target {
-    /// The ring
+    /// The ring: a name, sysv:KEY, or a path
     name: String,
     /// Also if it belongs to another user, who can stop this command by truncating the ring
     #[arg(long)]
