@@ -139,6 +139,11 @@ impl Segment {
         Ok(Segment { bytes: Bytes::of(file, path.display().to_string())?, path: Some(path) })
     }
 
+    /// The path of its file; `None` for a System V segment, which stays attached, for reading, as long as this lives.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// What can be said of it now. Asks the kernel for each attached process, some microseconds, and looks at all cells.
     ///
     /// # Errors

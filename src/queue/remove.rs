@@ -24,8 +24,8 @@ pub fn ring(source: impl Into<Source>) -> Result<(), UnlinkError> {
 }
 
 /// As [`ring()`], and only if nobody who is alive is attached, by the kernel's word. Nobody attaches meanwhile: whoever
-/// tries waits, and then finds no ring. (Of a System V segment of another layout we do not know how to keep others out:
-/// whoever attaches in that very moment goes on with a ring that nobody else finds.)
+/// tries waits, and then finds no ring. (Of a System V segment of another layout, or of other namespaces, we cannot keep
+/// others out: whoever attaches in that very moment goes on with a ring that nobody else finds.)
 ///
 /// ```
 /// # use ringway::{Options, UnlinkError, remove, spsc};
@@ -64,7 +64,8 @@ fn unused_segment(found: &Numbered, name: String) -> Result<(), UnlinkError> {
     }
     let attached = found.attach()?;
     let Some(word) = attached.gate() else {
-        // Nobody attaches to a ring that is not in order. One of another version has a gate that we do not find.
+        // Nobody attaches to a ring that is not in order. One of another version, or of other namespaces, has a gate that
+        // is not for us.
         return if found.is_attached(1)? { Err(UnlinkError::InUse { name }) } else { found.unlink() };
     };
     let gate = Gate::pass(|| Ok(Witness::Words(word)), Lock::Exclusive, PATIENCE).map_err(failed(name.clone()))?;

@@ -12,8 +12,8 @@ use crate::layout::header::Header;
 use crate::sys::mapping::Mapping;
 use crate::sys::process;
 use crate::sys::shm::{self, Id, Stat, View};
-use core::mem::{offset_of, size_of};
-use core::sync::atomic::AtomicU64;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 use std::io;
 
@@ -140,13 +140,14 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    /// The word of its gate, if it is of the layout that we know.
+    /// The word of its gate, if it is of the layout that we know, and names processes that we can ask for.
     pub(crate) fn gate(&self) -> Option<&AtomicU64> {
         const WORD: usize = HEADER + offset_of!(Control, gate) / 8;
         let header = header_of(&self.mapping)?;
-        let is_known = Header::examine(&header, self.mapping.len() as u64).sound.is_some();
-        let is_long_enough = self.mapping.len() >= size_of::<Header>() + size_of::<Control>();
-        (is_known && is_long_enough).then(|| &words::<{ WORD + 1 }>(&self.mapping)[WORD])
+        Header::examine(&header, self.mapping.len() as u64).sound?;
+        // What is sound has a control block, right behind its header.
+        let [.., holder, namespaces] = words::<{ WORD + 2 }>(&self.mapping);
+        (process::namespaces() == Some(namespaces.load(Ordering::SeqCst))).then_some(holder)
     }
 }
 

@@ -93,33 +93,53 @@ pub fn list() -> Result<Listing, Failure> {
 /// A segment whose pictures are compared with one another.
 #[derive(Debug)]
 pub struct Watched {
-    segment: Segment,
+    how: How,
     last: Option<(Instant, Positions)>,
     /// What was held when we last looked, and since when.
     held: Vec<(HeldCell, Instant)>,
 }
 
+#[derive(Debug)]
+enum How {
+    /// The very segment that was opened, whatever becomes of its name.
+    Kept(Segment),
+    /// Whatever is found by then.
+    Anew(Source),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Positions {
+    inode: u64,
     pushed: u64,
     popped: u64,
 }
 
 impl Watched {
     pub fn new(segment: Segment) -> Watched {
-        Watched { segment, last: None, held: Vec::new() }
+        Watched { how: How::Kept(segment), last: None, held: Vec::new() }
     }
 
     pub fn open(source: &Source) -> Result<Watched, InspectError> {
         Segment::open(source).map(Watched::new)
     }
 
+    /// To be looked at for long. Who looks at a System V segment counts as attached, and must not be in the way of whoever
+    /// wants to remove it: so it is opened for each look.
+    pub fn for_long(segment: Segment, source: &Source) -> Watched {
+        let how = if segment.path().is_none() { How::Anew(source.clone()) } else { How::Kept(segment) };
+        Watched { how, last: None, held: Vec::new() }
+    }
+
     /// A picture, and the rates since the one before.
     pub fn look(&mut self) -> Result<Observed, InspectError> {
-        let picture = self.segment.picture()?;
-        let positions = picture.contents.as_ref().map(|c| Positions { pushed: c.pushed, popped: c.popped });
+        let picture = match &self.how {
+            How::Kept(segment) => segment.picture()?,
+            How::Anew(source) => Segment::open(source)?.picture()?,
+        };
+        let inode = picture.file.inode;
+        let positions = picture.contents.as_ref().map(|c| Positions { inode, pushed: c.pushed, popped: c.popped });
         let now = Instant::now();
-        let last = self.last.take();
+        let last = self.last.take().filter(|(_, before)| before.inode == inode);
         self.last = positions.map(|positions| (now, positions));
         let rates = match (last, positions) {
             (Some((then, before)), Some(after)) => Some(rates(before, after, now - then)),

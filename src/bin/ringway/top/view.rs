@@ -33,9 +33,9 @@ struct Shown {
 
 impl View {
     /// Of the rings that are `named`, or of all.
-    pub fn new(named: Vec<Segment>, order: Order, filter: String) -> View {
+    pub fn new(named: Vec<Watched>, order: Order, filter: String) -> View {
         let all = named.is_empty();
-        let shown = |segment| Shown { name: String::new(), watched: Watched::new(segment), observed: None };
+        let shown = |watched| Shown { name: String::new(), watched, observed: None };
         let rings = named.into_iter().map(shown).collect();
         View { rings, all, order, is_reversed: false, filter, is_typing: false, chosen: None }
     }
@@ -51,7 +51,8 @@ impl View {
             for entry in observe::list()?.rings {
                 if self.rings.iter().all(|ring| ring.name != entry.name) {
                     // Gone again, or not ours to read.
-                    let Ok(mut watched) = Watched::open(&entry.source) else { continue };
+                    let Ok(segment) = Segment::open(&entry.source) else { continue };
+                    let mut watched = Watched::for_long(segment, &entry.source);
                     let observed = watched.look().ok();
                     self.rings.push(Shown { name: entry.name, watched, observed });
                 }
