@@ -7,6 +7,7 @@ use ringway::zerocopy::FromBytes;
 use ringway::{ClaimError, CreateError, HeaderError, Lifetime, Message, OpenError, Options, PopError, PushError};
 use ringway::{TryPopError, TryPushError, mpmc, spsc};
 use std::time::Duration;
+use support::damage::Random;
 use support::{Child, Job, Name, be_the_other_process, listen, say, wait_until};
 
 /// Attaches without a type, holds the one end or the other, and is killed or told to end.
@@ -296,4 +297,50 @@ fn what_is_lent_to_the_dead_is_delivered_again() {
         assert_eq!(got, (2..9).collect::<Vec<_>>());
         assert_eq!(consumer.try_pop(&mut message), Err(TryPopError::Empty));
     }
+}
+
+/// Several consumers take batches of any length, and hand them over or give them back as it comes.
+#[test]
+fn what_is_given_back_by_some_is_delivered_once_by_others() {
+    const MESSAGES: u64 = 30_000;
+    let name = Name::new();
+    let ring = bytes::Ring::create(&name, Kind::Mpmc, &Messages::bytes(8), &options().capacity(50)).expect("new");
+    let mut producers: Vec<_> = (0..2).map(|_| ring.producer().expect("any number")).collect();
+    let consumers: Vec<_> = (0..3).map(|_| ring.consumer().expect("any number")).collect();
+    let consuming: Vec<_> = consumers
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut consumer)| {
+            std::thread::spawn(move || {
+                let (mut random, mut messages, mut got) = (Random(number as u64), [0; 20 * 8], Vec::new());
+                loop {
+                    let room = 1 + random.below(20);
+                    match consumer.peek_slice_timeout(&mut messages[..room * 8], Duration::MAX) {
+                        Ok(lent) if random.below(3) > 0 => {
+                            let count = lent.count();
+                            lent.release();
+                            let numbers = messages.chunks_exact(8).take(count);
+                            got.extend(numbers.map(|bytes| u64::from_ne_bytes(bytes.try_into().expect("eight"))));
+                        }
+                        Ok(lent) => drop(lent),
+                        Err(PopError::Closed) => return got,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for (half, producer) in producers.iter_mut().enumerate() {
+            scope.spawn(move || {
+                for number in (half as u64..MESSAGES).step_by(2) {
+                    producer.push(&number.to_ne_bytes()).expect("there are consumers");
+                }
+            });
+        }
+    });
+    drop(producers);
+    let mut got: Vec<u64> = consuming.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect();
+    got.sort_unstable();
+    assert!(got.into_iter().eq(0..MESSAGES));
 }

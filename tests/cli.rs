@@ -3,9 +3,11 @@
 #[path = "support/command.rs"]
 mod command;
 mod support;
+#[path = "support/system_v.rs"]
+mod system_v;
 
 use command::{assert_snapshot, done, fails, json, masked, ringway, run};
-use ringway::{Options, mpmc, spsc};
+use ringway::{Options, Source, mpmc, spsc};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use std::fs;
 use std::io::Read;
@@ -18,7 +20,9 @@ const VERBS: [&str; 13] =
     ["ls", "info", "top", "peek", "create", "rm", "send", "recv", "gc", "doctor", "bench", "completions", "man"];
 
 fn attach(arguments: &[String]) {
-    let ring = mpmc::Ring::<u64>::open(&arguments[0]).expect("made by the parent");
+    let key = arguments[0].strip_prefix("sysv:0x").and_then(|key| i32::from_str_radix(key, 16).ok());
+    let source = key.map_or_else(|| Source::posix(&arguments[0]), Source::system_v);
+    let ring = mpmc::Ring::<u64>::open(source).expect("made by the parent");
     let mut producer = ring.producer();
     let _claimed = producer.reserve().expect("room");
     say("ready");
@@ -198,7 +202,7 @@ fn rings_with_a_key_are_seen_and_removed_as_those_with_a_name() {
 
 #[test]
 fn rings_without_a_name_are_seen_through_who_has_them() {
-    let ring = mpmc::Ring::<u64>::create(ringway::Source::memfd("ticks"), &Options::new()).expect("new");
+    let ring = mpmc::Ring::<u64>::create(Source::memfd("ticks"), &Options::new()).expect("new");
     ring.producer().try_push(7).expect("room");
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(&ring.as_fd().expect("a memfd has one"));
     let path = format!("/proc/{}/fd/{descriptor}", std::process::id());
@@ -292,10 +296,11 @@ fn gc_says_what_it_would_remove() {
     ringway::remove::leftover(&leftover).expect("nobody is making it");
 }
 
-/// In a folder of its own, as others on this machine may have something to be collected too.
+/// In a folder and with keys of its own, as others on this machine may have something to be collected too.
 fn collect(_: &[String]) {
-    // SAFETY: a new mount namespace; no descriptors or file system state are shared with another thread.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("we are root");
+    let own = rustix::thread::UnshareFlags::NEWNS | rustix::thread::UnshareFlags::NEWIPC;
+    // SAFETY: new namespaces; no descriptors or file system state are shared with another thread.
+    unsafe { rustix::thread::unshare_unsafe(own) }.expect("we are root");
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("root");
     rustix::mount::mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::empty(), c"").expect("root");
     assert_eq!(done(&["ls"]).lines().count(), 1, "nothing but the headings");
@@ -323,6 +328,24 @@ fn collect(_: &[String]) {
         "{removed}"
     );
     assert!(!name.exists() && used.exists());
+
+    let (left, dead) = (SystemV::new(), SystemV::new());
+    let raw = system_v::Raw::create(&left, 20_000);
+    system_v::begin(&raw, true, system_v::somebody_alive());
+    assert_eq!(done(&["gc"]), "", "somebody is making it");
+    system_v::begin(&raw, true, system_v::somebody_dead());
+    assert!(done(&["gc"]).starts_with(&format!("removed: {}  ", left.source())));
+    drop(mpmc::Ring::<u64>::create(dead.source(), &Options::new()).expect("a new key"));
+    let mut child = Child::start("attach", &[&dead.source().to_string()]);
+    child.expect("ready");
+    assert_eq!(done(&["gc", "--dead"]), "", "it is in use");
+    child.kill();
+    let removed = json(&["gc", "--dead", "--json"]);
+    assert_eq!(
+        (&removed[0]["what"], removed[0]["name"].as_str()),
+        (&"dead-ring".into(), Some(&*dead.source().to_string()))
+    );
+    assert!(left.id().is_none() && dead.id().is_none() && used.exists());
     say("done");
 }
 
