@@ -146,6 +146,13 @@ fn info_names_who_holds_a_cell_and_who_is_stopped_or_dead() {
     child.expect("ready");
     let text = done(&["info", name.as_str()]).replace(&child.pid().to_string(), "OTHER");
     assert_snapshot("info_mpmc.txt", &masked_for(&name, &text));
+    let held = json(&["info", "--json", name.as_str()])["contents"]["held"][0].take();
+    let keys = ["adopted", "cell", "held_for", "in_the_way_for", "messages", "pid", "position", "pushing", "record"];
+    assert!(held.as_object().is_some_and(|held| held.keys().eq(keys)), "{held}");
+    assert!(
+        held["held_for"].as_f64().is_some_and(|seconds| seconds >= 0.1),
+        "as long as the two looks are apart: {held}"
+    );
     child.signal(rustix::process::Signal::STOP);
     wait_until("it is stopped", || done(&["info", name.as_str()]).contains("stopped"));
     child.kill();
@@ -311,7 +318,12 @@ fn collect(_: &[String]) {
     drop(mpmc::Ring::<u64>::create(&name, &Options::new()).expect("new"));
     let mut child = Child::start("attach", &[name.as_str()]);
     child.expect("ready");
+    let made = json(&["ls", "--json"])["temporaries"][0].take();
+    let keys = ["allocated", "creator", "leftover", "name", "unproven"];
+    assert!(made.as_object().is_some_and(|made| made.keys().eq(keys)) && made["leftover"] == true, "{made}");
     let removals = json(&["gc", "--dead", "--json"]);
+    let keys = ["allocated", "error", "messages", "name", "removed", "what"];
+    assert!(removals[0].as_object().is_some_and(|removal| removal.keys().eq(keys)), "{removals}");
     assert_eq!((&removals[0]["name"], &removals[0]["removed"]), (&leftover.as_str().into(), &true.into()));
     assert!(removals[1].is_null() && name.exists() && !path_of(&leftover).exists());
     child.kill();
