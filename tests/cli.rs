@@ -233,6 +233,21 @@ fn info_of_a_corrupt_ring_says_what_is_wrong() {
 }
 
 #[test]
+fn a_damaged_ring_is_said_to_be_damaged_by_every_verb() {
+    let (name, ..) = prepared();
+    let mut bytes = fs::read(name.path()).expect("ours");
+    // `head`, right behind the header, where there is no message.
+    bytes[512..516].fill(0xff);
+    fs::write(name.path(), &bytes).expect("ours");
+    assert!(done(&["ls", name.as_str()]).contains("damaged"));
+    let run = run(&["info", name.as_str()]);
+    assert!(run.code == 4 && run.out.contains("is corrupted: the line of a cell"), "{}", run.out);
+    for verb in ["peek", "recv"] {
+        assert!(fails(4, &[verb, name.as_str()]).contains("is corrupted: "));
+    }
+}
+
+#[test]
 fn peek_shows_messages_and_leaves_them_where_they_are() {
     let (name, ring, _producer) = prepared();
     let shown = done(&["peek", name.as_str(), "-n", "2"]);

@@ -188,8 +188,8 @@ fn cell(ring: &Observed, column: Column, bars: bool) -> Cell {
     match column {
         Column::Name => Cell::plain(show::harmless(&picture.name)),
         Column::Kind => match (report::status(picture), layout.and_then(|layout| layout.kind)) {
-            (_, Some(kind)) => Cell::plain(report::kind(kind)),
-            (status, None) => Cell::styled(Style::Bad, status),
+            ("ok", Some(kind)) => Cell::plain(report::kind(kind)),
+            (status, _) => Cell::styled(Style::Bad, status),
         },
         Column::Item => of_layout(&|layout| show::bytes(layout.item_size)),
         Column::Capacity => of_layout(&|layout| layout.capacity.to_string()),

@@ -1,6 +1,6 @@
 //! `ringway peek`: what lies in a ring, without consuming it.
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::observe;
 use crate::out::{Out, Style};
 use clap::Args;
@@ -40,7 +40,14 @@ struct Message {
 
 impl Peek {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
-        let messages = observe::open(&self.name)?.peek(self.count, self.bytes)?;
+        let segment = observe::open(&self.name)?;
+        let messages = segment.peek(self.count, self.bytes)?;
+        // There seems to be nothing: is it in order?
+        let corrupted =
+            if messages.is_empty() { segment.picture()?.contents.map(|contents| contents.corrupted) } else { None };
+        if let Some(corrupted) = corrupted.unwrap_or_default().first() {
+            return Err(Failure::new(Code::Corrupt, corrupted.to_string()));
+        }
         if self.json {
             return out.json(&messages.iter().map(Message::from).collect::<Vec<_>>());
         }

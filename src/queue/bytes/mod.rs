@@ -25,6 +25,9 @@
 //!
 //! A consumer takes bytes as they are. A producer should know what it does: bytes that are no message of the type that the
 //! other side expects come out there as [`Invalid`](crate::Invalid), and valid ones of another meaning as what they are not.
+//!
+//! Who passes messages on to somewhere else need not lose any when it is killed: [`Consumer::peek_slice`] copies several,
+//! and hands them over when they are there.
 
 mod consumer;
 mod producer;
