@@ -7,6 +7,7 @@ use ringway::zerocopy::FromBytes;
 use ringway::{ClaimError, CreateError, HeaderError, Lifetime, Message, OpenError, Options, PopError, PushError};
 use ringway::{TryPopError, TryPushError, mpmc, spsc};
 use std::time::Duration;
+use support::damage::Random;
 use support::{Child, Job, Name, be_the_other_process, listen, say, wait_until};
 
 /// Attaches without a type, holds the one end or the other, and is killed or told to end.
@@ -27,7 +28,7 @@ fn take(arguments: &[String]) {
     listen();
 }
 
-const JOBS: &[Job] = &[("hold", hold), ("take", take)];
+const JOBS: &[Job] = &[("hold", hold), ("take", take), ("take_several", take_several)];
 
 #[test]
 #[ignore = "run by the other tests, as another process"]
@@ -202,4 +203,144 @@ fn a_death_leaves_what_it_leaves_in_any_ring() {
     child.kill();
     wait_until("its role is free", || ring.producer().is_ok());
     assert_eq!(ring.consumer().expect("free").try_pop(), Ok(9));
+}
+
+/// Takes several messages, hands some over, and is killed.
+fn take_several(arguments: &[String]) {
+    let ring = bytes::Ring::open(&arguments[0]).expect("made by the parent");
+    let mut consumer = ring.consumer().expect("free");
+    let mut messages = [0; 80];
+    consumer.peek_slice(&mut messages[..16]).expect("messages").release();
+    let lent = consumer.peek_slice(&mut messages).expect("messages");
+    say(lent.count());
+    listen();
+}
+
+#[test]
+fn what_is_lent_is_handed_over_or_given_back_as_a_whole() {
+    for kind in [Kind::Spsc, Kind::Mpmc] {
+        let name = Name::new();
+        let ring = bytes::Ring::create(&name, kind, &Messages::bytes(4), &options().capacity(40)).expect("new");
+        let (mut producer, mut consumer) = (ring.producer().expect("free"), ring.consumer().expect("free"));
+        let mut push = |numbers: std::ops::Range<u32>| {
+            for number in numbers {
+                producer.try_push(&number.to_ne_bytes()).expect("room");
+            }
+        };
+        let mut messages = [0; 400];
+        let numbers = |bytes: &[u8], count: usize| -> Vec<u32> {
+            bytes.chunks_exact(4).take(count).map(|bytes| u32::from_ne_bytes(bytes.try_into().unwrap())).collect()
+        };
+        assert!(matches!(consumer.peek_slice(&mut messages), Err(TryPopError::Empty)));
+        // Round and round, by as many as there are and by as many as there is room for.
+        for turn in 0..20 {
+            push(turn * 37..turn * 37 + 37);
+            let lent = consumer.peek_slice(&mut messages[..80]).expect("messages");
+            assert_eq!((lent.count(), lent.redeliveries()), (20, 0));
+            lent.release();
+            let lent = consumer.peek_slice(&mut messages).expect("messages");
+            assert_eq!(lent.count(), 17);
+            lent.release();
+            assert_eq!(numbers(&messages, 17), (turn * 37 + 20..turn * 37 + 37).collect::<Vec<_>>());
+        }
+        push(0..30);
+        drop(consumer.peek_slice(&mut messages[..40]).expect("messages"));
+        std::mem::forget(consumer.peek_slice(&mut messages[..12]).expect("messages"));
+        let (mut got, mut redelivered) = (Vec::new(), 0);
+        while let Ok(lent) = consumer.peek_slice(&mut messages) {
+            redelivered += usize::from(lent.redeliveries() > 0);
+            let count = lent.count();
+            lent.release();
+            got.extend(numbers(&messages, count));
+        }
+        assert_eq!(redelivered, if kind == Kind::Mpmc { 13 } else { 0 }, "one of many says so");
+        got.sort_unstable();
+        assert_eq!(got, (0..30).collect::<Vec<_>>());
+        push(0..40);
+        assert_eq!(consumer.try_pop(&mut messages[..4]), Ok(0), "all places have come back");
+        let patience = Duration::from_secs(10);
+        let lent = consumer.peek_slice_timeout(&mut messages, patience).expect("messages");
+        assert!(lent.count() == 39);
+        drop(lent);
+        drop(consumer);
+        let mut consumer = ring.consumer().expect("free");
+        let mut count = 0;
+        while consumer.try_pop(&mut messages[..4]).is_ok() {
+            count += 1;
+        }
+        assert_eq!(count, 39);
+    }
+}
+
+#[test]
+fn what_is_lent_to_the_dead_is_delivered_again() {
+    for kind in [Kind::Spsc, Kind::Mpmc] {
+        let name = Name::new();
+        let ring = bytes::Ring::create(&name, kind, &Messages::bytes(8), &options().capacity(16)).expect("new");
+        let mut producer = ring.producer().expect("free");
+        for number in 0..9_u64 {
+            producer.try_push(&number.to_ne_bytes()).expect("room");
+        }
+        let mut child = Child::start("take_several", &[name.as_str()]);
+        child.expect("7");
+        child.kill();
+        let mut consumer = None;
+        wait_until("its role is free", || {
+            consumer = ring.consumer().ok();
+            consumer.is_some()
+        });
+        let (mut consumer, mut message, mut got) = (consumer.expect("free"), [0; 8], Vec::new());
+        wait_until("all are there", || {
+            got.extend(consumer.try_pop(&mut message).ok().map(|_| u64::from_ne_bytes(message)));
+            got.len() == 7
+        });
+        assert_eq!(got, (2..9).collect::<Vec<_>>());
+        assert_eq!(consumer.try_pop(&mut message), Err(TryPopError::Empty));
+    }
+}
+
+/// Several consumers take batches of any length, and hand them over or give them back as it comes.
+#[test]
+fn what_is_given_back_by_some_is_delivered_once_by_others() {
+    const MESSAGES: u64 = 30_000;
+    let name = Name::new();
+    let ring = bytes::Ring::create(&name, Kind::Mpmc, &Messages::bytes(8), &options().capacity(50)).expect("new");
+    let mut producers: Vec<_> = (0..2).map(|_| ring.producer().expect("any number")).collect();
+    let consumers: Vec<_> = (0..3).map(|_| ring.consumer().expect("any number")).collect();
+    let consuming: Vec<_> = consumers
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut consumer)| {
+            std::thread::spawn(move || {
+                let (mut random, mut messages, mut got) = (Random(number as u64), [0; 20 * 8], Vec::new());
+                loop {
+                    let room = 1 + random.below(20);
+                    match consumer.peek_slice_timeout(&mut messages[..room * 8], Duration::MAX) {
+                        Ok(lent) if random.below(3) > 0 => {
+                            let count = lent.count();
+                            lent.release();
+                            let numbers = messages.chunks_exact(8).take(count);
+                            got.extend(numbers.map(|bytes| u64::from_ne_bytes(bytes.try_into().expect("eight"))));
+                        }
+                        Ok(lent) => drop(lent),
+                        Err(PopError::Closed) => return got,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for (half, producer) in producers.iter_mut().enumerate() {
+            scope.spawn(move || {
+                for number in (half as u64..MESSAGES).step_by(2) {
+                    producer.push(&number.to_ne_bytes()).expect("there are consumers");
+                }
+            });
+        }
+    });
+    drop(producers);
+    let mut got: Vec<u64> = consuming.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect();
+    got.sort_unstable();
+    assert!(got.into_iter().eq(0..MESSAGES));
 }

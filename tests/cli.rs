@@ -3,21 +3,26 @@
 #[path = "support/command.rs"]
 mod command;
 mod support;
+#[path = "support/system_v.rs"]
+mod system_v;
 
 use command::{assert_snapshot, done, fails, json, masked, ringway, run};
-use ringway::{Options, mpmc, spsc};
+use ringway::{Options, Source, mpmc, spsc};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 use support::bytes::set_field;
+use support::memory::{Memory, SystemV};
 use support::{Child, Job, Name, be_the_other_process, listen, path_of, say, wait_until};
 
 const VERBS: [&str; 13] =
     ["ls", "info", "top", "peek", "create", "rm", "send", "recv", "gc", "doctor", "bench", "completions", "man"];
 
 fn attach(arguments: &[String]) {
-    let ring = mpmc::Ring::<u64>::open(&arguments[0]).expect("made by the parent");
+    let key = arguments[0].strip_prefix("sysv:0x").and_then(|key| i32::from_str_radix(key, 16).ok());
+    let source = key.map_or_else(|| Source::posix(&arguments[0]), Source::system_v);
+    let ring = mpmc::Ring::<u64>::open(source).expect("made by the parent");
     let mut producer = ring.producer();
     let _claimed = producer.reserve().expect("room");
     say("ready");
@@ -113,7 +118,9 @@ fn ls_as_json_says_all_that_is_known_under_names_that_stay() {
         value.as_object().expect("an object").keys().cloned().collect()
     }
     let parts = ["file", "layout", "contents", "rates"].map(|part| (part, keys(&ring[part])));
-    let text = format!("{:?}\n{:?}\n{:#?}\n", keys(&list), keys(ring), parts);
+    let (process, role) = (&ring["contents"]["processes"][0], &ring["contents"]["producer"]);
+    let inner = [("process", keys(process)), ("role", keys(role))];
+    let text = format!("{:?}\n{:?}\n{:#?}\n{:#?}\n", keys(&list), keys(ring), parts, inner);
     assert_snapshot("json_keys.txt", &text);
     assert_eq!((&ring["status"], &ring["alive"], &ring["file"]["mode"]), (&"ok".into(), &1.into(), &"0600".into()));
     assert_eq!((&ring["contents"]["fill"], &ring["layout"]["item_size"]), (&3.into(), &8.into()));
@@ -139,6 +146,13 @@ fn info_names_who_holds_a_cell_and_who_is_stopped_or_dead() {
     child.expect("ready");
     let text = done(&["info", name.as_str()]).replace(&child.pid().to_string(), "OTHER");
     assert_snapshot("info_mpmc.txt", &masked_for(&name, &text));
+    let held = json(&["info", "--json", name.as_str()])["contents"]["held"][0].take();
+    let keys = ["adopted", "cell", "held_for", "in_the_way_for", "messages", "pid", "position", "pushing", "record"];
+    assert!(held.as_object().is_some_and(|held| held.keys().eq(keys)), "{held}");
+    assert!(
+        held["held_for"].as_f64().is_some_and(|seconds| seconds >= 0.1),
+        "as long as the two looks are apart: {held}"
+    );
     child.signal(rustix::process::Signal::STOP);
     wait_until("it is stopped", || done(&["info", name.as_str()]).contains("stopped"));
     child.kill();
@@ -146,6 +160,64 @@ fn info_names_who_holds_a_cell_and_who_is_stopped_or_dead() {
     assert!(done(&["ls", name.as_str()]).contains("1+1 dead"));
     ring.recover();
     assert!(done(&["info", name.as_str()]).contains("1 cleared up after, 1 messages skipped"));
+}
+
+#[test]
+fn rings_with_a_key_are_seen_and_removed_as_those_with_a_name() {
+    let key = SystemV::new();
+    let name = key.source().to_string();
+    let ring = spsc::Ring::<u64>::create(key.source(), &Options::new().capacity(100).processes(8)).expect("a new key");
+    ring.producer().expect("free").push_slice(&[1, 2, 3]).expect("room");
+    let pid = std::process::id().to_string();
+    assert!(done(&["ls", "-o", "name,fill"]).lines().any(|line| line.split_whitespace().eq([name.as_str(), "3"])));
+    let id = key.id().expect("there").to_string();
+    let text = done(&["info", &name]);
+    let facts = ["segment", "made", "times", "owner", "fill", "producer"];
+    let facts: String = text
+        .lines()
+        .filter(|line| facts.iter().any(|fact| line.starts_with(fact)))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let owner = facts.lines().find_map(|line| line.strip_prefix("owner")?.split_whitespace().next()).expect("a line");
+    assert_snapshot("info_system_v.txt", &masked(&facts, &[(&id, "ID"), (&pid, "PID"), (owner, "OWNER:GROUP")]));
+    let decimal = format!("sysv:{}", key.0);
+    let seen = json(&["info", "--json", &decimal]);
+    assert_eq!((&seen["name"], seen["path"].is_null()), (&name.as_str().into(), true));
+    // Others who list what there is have it attached for a moment.
+    assert!(text.lines().any(|line| line.starts_with("attached") && line.contains(" now, last change by process ")));
+    assert!(seen["system_v"]["attached"].as_u64() >= Some(1));
+    assert_eq!(seen["system_v"]["creator"], std::process::id());
+    let keys = ["attached", "attached_at", "changed_at", "creator", "detached_at", "id", "last"];
+    assert!(seen["system_v"].as_object().is_some_and(|object| object.keys().eq(keys)), "{seen}");
+    assert_eq!(json(&["peek", "--json", &name])[2]["position"], 2);
+
+    let said = fails(5, &["rm", &name]);
+    assert!(said.contains(&format!("`{name}`")) && said.contains(&format!("in use by process {pid}")), "{said}");
+    drop(ring);
+    wait_until("it is removed", || run(&["rm", &name]).code == 0);
+    for verb in ["info", "ls", "peek", "rm", "top"] {
+        let code = if verb == "top" { 2 } else { 3 };
+        assert!(verb == "top" || fails(code, &[verb, &name]).contains("was not found"));
+    }
+    assert!(fails(2, &["info", "sysv:ticks"]).contains("expected the key"));
+    assert!(fails(2, &["rm", "sysv:0"]).contains("key 0"));
+    // Named so all the same, a file is found by its path.
+    let odd = Name::of(&format!("sysv:x{pid}"));
+    let _odd = spsc::Ring::<u64>::create(&odd, &Options::new()).expect("new");
+    done(&["rm", "-f", odd.path().to_str().expect("UTF-8")]);
+    assert!(!odd.exists());
+}
+
+#[test]
+fn rings_without_a_name_are_seen_through_who_has_them() {
+    let ring = mpmc::Ring::<u64>::create(Source::memfd("ticks"), &Options::new()).expect("new");
+    ring.producer().try_push(7).expect("room");
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&ring.as_fd().expect("a memfd has one"));
+    let path = format!("/proc/{}/fd/{descriptor}", std::process::id());
+    assert!(done(&["ls", &path]).contains(&format!("{path}  mpmc")));
+    assert!(done(&["info", &path]).contains("without a name"));
+    assert_eq!(json(&["peek", "--json", &path])[0]["bytes"], "0700000000000000");
+    assert!(fails(2, &["rm", &path]).contains("has no name that could be removed"));
+    assert!(fails(3, &["info", &format!("/proc/{}/fd/9999", std::process::id())]).contains("was not found"));
 }
 
 #[test]
@@ -161,11 +233,26 @@ fn info_of_a_corrupt_ring_says_what_is_wrong() {
 }
 
 #[test]
+fn a_damaged_ring_is_said_to_be_damaged_by_every_verb() {
+    let (name, ..) = prepared();
+    let mut bytes = fs::read(name.path()).expect("ours");
+    // `head`, right behind the header, where there is no message.
+    bytes[512..516].fill(0xff);
+    fs::write(name.path(), &bytes).expect("ours");
+    assert!(done(&["ls", name.as_str()]).contains("damaged"));
+    let run = run(&["info", name.as_str()]);
+    assert!(run.code == 4 && run.out.contains("is corrupted: the line of a cell"), "{}", run.out);
+    for verb in ["peek", "recv"] {
+        assert!(fails(4, &[verb, name.as_str()]).contains("is corrupted: "));
+    }
+}
+
+#[test]
 fn peek_shows_messages_and_leaves_them_where_they_are() {
     let (name, ring, _producer) = prepared();
     let shown = done(&["peek", name.as_str(), "-n", "2"]);
-    let expected = "0\n  01 02 03 04 05 06 07 08                           ........\n\
-                    1\n  20 20 20 68 65 6c 6c 6f                              hello\n";
+    let expected = "message 0\n  01 02 03 04 05 06 07 08                           ........\n\
+                    message 1\n  20 20 20 68 65 6c 6c 6f                              hello\n";
     assert_eq!(shown, expected);
     assert_eq!(
         done(&["peek", name.as_str(), "--bytes", "2", "-n", "1"]).lines().nth(1),
@@ -198,12 +285,13 @@ fn rm_refuses_while_processes_live() {
     fs::write(name.path(), "something else").expect("ours");
     assert!(fails(4, &["rm", "-f", name.as_str()]).contains("is not a ring"));
     assert!(name.exists());
-    assert!(fails(2, &["rm", "a/b"]).contains("cannot name a ring"));
+    assert!(fails(2, &["rm", "a/.."]).contains("cannot name a ring"));
+    assert!(fails(1, &["rm", "/no/such/folder"]).contains("/no/such"));
 }
 
 /// As it is when a creator dies right after it has made its file.
 fn left_by_a_creator() -> String {
-    let name = format!(".ringway-{}-00c0ffee00c0ffef", std::process::id());
+    let name = format!(".ringway-{}-00c0ffee00c0ffef.lock", std::process::id());
     fs::write(path_of(&name), "").expect("ours");
     name
 }
@@ -230,10 +318,11 @@ fn gc_says_what_it_would_remove() {
     ringway::remove::leftover(&leftover).expect("nobody is making it");
 }
 
-/// In a folder of its own, as others on this machine may have something to be collected too.
+/// In a folder and with keys of its own, as others on this machine may have something to be collected too.
 fn collect(_: &[String]) {
-    // SAFETY: a new mount namespace; no descriptors or file system state are shared with another thread.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("we are root");
+    let own = rustix::thread::UnshareFlags::NEWNS | rustix::thread::UnshareFlags::NEWIPC;
+    // SAFETY: new namespaces; no descriptors or file system state are shared with another thread.
+    unsafe { rustix::thread::unshare_unsafe(own) }.expect("we are root");
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("root");
     rustix::mount::mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::empty(), c"").expect("root");
     assert_eq!(done(&["ls"]).lines().count(), 1, "nothing but the headings");
@@ -244,18 +333,46 @@ fn collect(_: &[String]) {
     drop(mpmc::Ring::<u64>::create(&name, &Options::new()).expect("new"));
     let mut child = Child::start("attach", &[name.as_str()]);
     child.expect("ready");
+    let made = json(&["ls", "--json"])["temporaries"][0].take();
+    let keys = ["allocated", "creator", "leftover", "name", "unproven"];
+    assert!(made.as_object().is_some_and(|made| made.keys().eq(keys)) && made["leftover"] == true, "{made}");
     let removals = json(&["gc", "--dead", "--json"]);
+    let keys = ["allocated", "error", "messages", "name", "removed", "what"];
+    assert!(removals[0].as_object().is_some_and(|removal| removal.keys().eq(keys)), "{removals}");
     assert_eq!((&removals[0]["name"], &removals[0]["removed"]), (&leftover.as_str().into(), &true.into()));
     assert!(removals[1].is_null() && name.exists() && !path_of(&leftover).exists());
     child.kill();
     wait_until("it is dead", || !done(&["gc", "--dead", "--dry-run"]).is_empty());
     assert_eq!(done(&["gc"]), "");
+    let other_build = Name::of(&format!(".ringway-{}-00c0ffee00c0fff2", child.pid()));
+    fs::write(other_build.path(), "").expect("ours");
+    assert!(done(&["ls"]).contains("see `ringway gc --unproven`"));
     let removed = done(&["gc", "--dead"]);
+    assert!(other_build.exists(), "nobody knows whether its creator is alive");
+    assert!(done(&["gc", "--unproven"]).starts_with(&format!("removed: {}", other_build.as_str())));
     assert!(
         removed.starts_with(&format!("removed: {}  ", name.as_str())) && removed.contains("messages in it"),
         "{removed}"
     );
     assert!(!name.exists() && used.exists());
+
+    let (left, dead) = (SystemV::new(), SystemV::new());
+    let raw = system_v::Raw::create(&left, 20_000);
+    system_v::begin(&raw, true, system_v::somebody_alive());
+    assert_eq!(done(&["gc"]), "", "somebody is making it");
+    system_v::begin(&raw, true, system_v::somebody_dead());
+    assert!(done(&["gc"]).starts_with(&format!("removed: {}  ", left.source())));
+    drop(mpmc::Ring::<u64>::create(dead.source(), &Options::new()).expect("a new key"));
+    let mut child = Child::start("attach", &[&dead.source().to_string()]);
+    child.expect("ready");
+    assert_eq!(done(&["gc", "--dead"]), "", "it is in use");
+    child.kill();
+    let removed = json(&["gc", "--dead", "--json"]);
+    assert_eq!(
+        (&removed[0]["what"], removed[0]["name"].as_str()),
+        (&"dead-ring".into(), Some(&*dead.source().to_string()))
+    );
+    assert!(left.id().is_none() && dead.id().is_none() && used.exists());
     say("done");
 }
 

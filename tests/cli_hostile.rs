@@ -4,6 +4,8 @@
 #[path = "support/command.rs"]
 mod command;
 mod support;
+#[path = "support/system_v.rs"]
+mod system_v;
 
 use command::run;
 use ringway::inspect::Segment;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use support::Name;
 use support::bytes::{FIELDS, HEADER, get_word, set_field, set_word};
 use support::damage::{EXTREMES, Random, a_bad_word};
+use support::memory::{Memory, SystemV};
 
 const RINGS: usize = 1_000;
 
@@ -141,9 +144,27 @@ fn a_picture_of_rubbish_is_an_error_or_a_picture_and_takes_no_time() {
             Ok(glimpses) => assert!(picture.contents.is_some() && glimpses.len() <= 1_000),
             Err(_) => assert!(!picture.errors.is_empty(), "case {case}"),
         }
+        if case % 20 == 0 {
+            look_at_a_key(damaged(&mut random, &good));
+        }
         // What is not bounded takes for ever.
         assert!(start.elapsed() < Duration::from_secs(10), "case {case} took {:?}", start.elapsed());
     }
+}
+
+/// The same without a file.
+fn look_at_a_key(bytes: Vec<u8>) {
+    if bytes.is_empty() {
+        return;
+    }
+    let key = SystemV::new();
+    let raw = system_v::Raw::create(&key, bytes.len());
+    raw.write(&bytes);
+    let segment = Segment::open(key.source()).expect("ours");
+    let picture = segment.picture().expect("readable");
+    assert!(picture.system_v.is_some() && segment.peek(1_000, 1_000).is_ok() == picture.contents.is_some());
+    drop(segment);
+    assert!(raw.bytes() == bytes, "it was changed");
 }
 
 /// The verbs that push and pop do it through these.
@@ -165,6 +186,13 @@ fn handles_without_a_type_survive_rubbish() {
         if let Ok(mut consumer) = ring.consumer() {
             let popped = (0..1_000).take_while(|_| consumer.try_pop(&mut buffer).is_ok()).count();
             black_box((popped, consumer.pop_timeout(&mut buffer, moment)).0);
+            let mut batch = vec![1; 300 * ring.message_size()];
+            for turn in 0..3 {
+                match consumer.peek_slice_timeout(&mut batch, moment) {
+                    Ok(lent) if turn == 1 => lent.release(),
+                    lent => drop(black_box(lent.map(|lent| lent.count()))),
+                }
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use ringway::{Options, mpmc, spsc};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{TryRecvError, channel};
+use support::memory::{Memory, SystemV};
 use support::{Child, Job, Name, be_the_other_process, listen, say, wait_until};
 use terminal::Terminal;
 
@@ -211,4 +212,47 @@ fn without_a_terminal_or_a_ring_nothing_is_drawn() {
     let mut terminal = Terminal::start(top(&["no-such-ring"]), 24, 80);
     assert_eq!(terminal.wait_for_end().code(), Some(3));
     terminal.wait_for("why", |screen| screen.contains("`no-such-ring` was not found"));
+}
+
+#[test]
+fn ls_and_info_fit_into_the_terminal() {
+    let name = Short::new('n');
+    let ring = spsc::Ring::<u64>::create(&name.0, &Options::new().capacity(8)).expect("new");
+    ring.producer().expect("free").try_push(1).expect("room");
+    for (width, has_bar) in [(60, false), (80, false), (132, true)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(["ls", "--interval", "0", &name.1]);
+        let mut terminal = Terminal::start(command, 24, width);
+        assert!(terminal.wait_for_end().success());
+        terminal.wait_for("the ring, in one line", |screen| line(screen, &name.1).is_some());
+        let screen = terminal.screen();
+        let heading = line(&screen, "NAME").expect("a heading");
+        assert!(heading.contains("FILL") && heading.contains("AGE"), "{screen}");
+        // At 80 it depends on the age.
+        assert!(width == 80 || heading.contains("MODE") == (width > 80), "{screen}");
+        assert_eq!(line(&screen, &name.1).expect("a row").contains("█··"), has_bar, "{screen}");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(["info", "--interval", "0", &name.1]);
+    let mut terminal = Terminal::start(command, 40, 70);
+    assert!(terminal.wait_for_end().success());
+    terminal.wait_for("all of it", |screen| screen.contains("COMMAND"));
+    let screen = terminal.screen();
+    let process = line(&screen, &std::process::id().to_string()).or_else(|| line(&screen, " ")).expect("a row");
+    assert!(process.ends_with('…') && process.chars().count() <= 70, "{screen}");
+}
+
+#[test]
+fn a_ring_with_a_key_is_watched_and_can_be_removed_meanwhile() {
+    let key = SystemV::new();
+    let name = key.source().to_string();
+    let ring = mpmc::Ring::<u64>::create(key.source(), &Options::new().capacity(4)).expect("a new key");
+    ring.producer().push_slice(&[1, 2]).expect("room");
+    let terminal = Terminal::start(top(&[&name]), 24, 80);
+    let start = &name[..6];
+    terminal.wait_for("the ring", |screen| line(screen, start).is_some_and(|line| line.contains("50%")));
+    terminal.wait_for("its process", |screen| screen.contains(&format!("{:>7}  alive", std::process::id())));
+    drop(ring);
+    wait_until("it is removed, whoever looks", || command::run(&["rm", &name]).code == 0);
+    terminal.wait_for("it is gone", |screen| line(screen, start).is_none());
 }

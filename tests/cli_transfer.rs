@@ -8,8 +8,10 @@ mod terminal;
 
 use command::{done, fails, ringway};
 use ringway::{Lifetime, Options, mpmc, spsc};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use support::damage::Random;
+use support::memory::{Memory, SystemV};
 use support::{Child, Job, Name, be_the_other_process, listen, say, wait_until};
 use terminal::Terminal;
 
@@ -67,7 +69,7 @@ fn a_ring_that_there_cannot_be_is_refused() {
     assert!(create(&["--item-size", "9", "--align", "2"]).contains("aligned to 2"));
     assert!(create(&["--item-size", "8", "--mode", "999"]).contains("octal"));
     assert!(create(&["--item-size", "8", "--processes", "9999"]).contains("9999 processes"));
-    assert!(fails(2, &["create", "a/b", "--kind", "mpmc", "--capacity", "4", "--item-size", "8"]).contains("a/b"));
+    assert!(fails(2, &["create", "a/..", "--kind", "mpmc", "--capacity", "4", "--item-size", "8"]).contains("a/.."));
     assert!(
         fails(2, &["create", name.as_str(), "--kind", "other", "--capacity", "4", "--item-size", "8"])
             .contains("other")
@@ -166,6 +168,110 @@ fn who_follows_gets_each_message_as_it_comes_and_ends_with_the_producers() {
         assert_eq!(String::from_utf8(output.stdout).expect("UTF-8"), format!("a\n{lines}"));
         drop(ring);
     }
+}
+
+/// What `recv` writes before it is killed, when so many bytes of it have been read.
+fn killed_after(arguments: &[&str], bytes: usize) -> Vec<u8> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    let mut receiver = command.arg("recv").args(arguments).stdout(Stdio::piped()).spawn().expect("it can be run");
+    let mut out = receiver.stdout.take().expect("piped");
+    let mut read = vec![0; bytes];
+    // Fewer, when there are no more.
+    let mut filled = 0;
+    while filled < bytes {
+        match out.read(&mut read[filled..]).expect("a pipe") {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    read.truncate(filled);
+    receiver.kill().expect("it is there");
+    out.read_to_end(&mut read).expect("a pipe");
+    receiver.wait().expect("it ends");
+    read
+}
+
+/// Killed again and again, wherever it is: every message is on some output as a whole, and at most those that were being
+/// written are there once more.
+#[test]
+fn who_receives_loses_nothing_when_it_is_killed() {
+    const BATCH: usize = 255;
+    const MESSAGES: usize = 100_000;
+    for kind in ["spsc", "mpmc"] {
+        let name = Name::new();
+        let capacity = MESSAGES.to_string();
+        done(&["create", name.as_str(), "--kind", kind, "--item-size", "16", "--capacity", &capacity]);
+        let lines: String = (0..MESSAGES).map(|number| format!("{number}\n")).collect();
+        with_input(&["send", name.as_str()], lines, 0);
+        let mut random = Random(7);
+        let (mut times, mut kills) = (vec![0; MESSAGES], 0);
+        let mut ended = 0;
+        // Empty twice: what the dead had taken may not have been noticed at once.
+        while ended < 2 {
+            let read = killed_after(&[name.as_str()], random.below(60_000));
+            // What was cut off does not count.
+            let whole = read.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+            let text = std::str::from_utf8(&read[..whole]).expect("numbers");
+            for line in text.lines() {
+                times[line.parse::<usize>().expect("a number")] += 1;
+            }
+            kills += 1;
+            ended = if read.is_empty() && done(&["ls", "-o", "fill", name.as_str()]).contains(" 0") {
+                ended + 1
+            } else {
+                0
+            };
+        }
+        wait_until("what the dead had taken comes", || {
+            for line in command::run(&["recv", name.as_str()]).out.lines() {
+                times[line.parse::<usize>().expect("a number")] += 1;
+            }
+            times.iter().all(|&count| count > 0)
+        });
+        let twice: usize = times.iter().map(|&count| count - 1).sum();
+        assert!(kills > 10 && twice <= kills * BATCH, "{kind}: {twice} once more after {kills} kills");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_stays_in_the_ring() {
+    for kind in ["spsc", "mpmc"] {
+        let name = Name::new();
+        done(&["create", name.as_str(), "--kind", kind, "--item-size", "8", "--capacity", "100"]);
+        with_input(&["send", name.as_str()], "a\nb\nc\n", 0);
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("there");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        let run = command.args(["recv", name.as_str()]).stdout(full).output().expect("it can be run");
+        assert_eq!(run.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&run.stderr).contains("output failed"));
+        assert_eq!(done(&["recv", name.as_str()]), "a\nb\nc\n");
+    }
+}
+
+#[test]
+fn messages_go_through_rings_that_have_a_key_or_no_name() {
+    let key = SystemV::new();
+    let name = key.source().to_string();
+    done(&["create", &name, "--kind", "mpmc", "--item-size", "8", "--capacity", "4"]);
+    assert!(fails(5, &["create", &name, "--kind", "mpmc", "--item-size", "8", "--capacity", "4"]).contains("is taken"));
+    with_input(&["send", &name], "a\nb\n", 0);
+    assert_eq!(done(&["recv", &name, "-n", "1"]), "a\n");
+    assert!(done(&["peek", &name]).contains(" b."), "it is there still");
+    done(&["rm", &name]);
+    assert!(fails(3, &["recv", &name]).contains("was not found"));
+
+    let ring = spsc::Ring::<[u8; 8]>::create(ringway::Source::memfd("ticks"), &Options::new()).expect("new");
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&ring.as_fd().expect("a memfd has one"));
+    let path = format!("/proc/{}/fd/{descriptor}", std::process::id());
+    with_input(&["send", &path], "a\nb\n", 0);
+    assert_eq!(done(&["recv", &path]), "a\nb\n");
+    let folder = Name::new();
+    std::fs::create_dir(folder.path()).expect("ours");
+    let path = folder.path().join("ring").display().to_string();
+    done(&["create", &path, "--kind", "spsc", "--item-size", "8", "--capacity", "4"]);
+    with_input(&["send", &path], "c\n", 0);
+    assert_eq!(done(&["recv", &path]), "c\n");
+    done(&["rm", &path]);
 }
 
 #[test]

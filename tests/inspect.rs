@@ -1,6 +1,12 @@
 //! Pictures of rings: what they say, of whatever ring, and that taking them disturbs nobody.
 
+#[path = "inspect/keyed.rs"]
+mod keyed;
+#[path = "inspect/large.rs"]
+mod large;
 mod support;
+#[path = "support/system_v.rs"]
+mod system_v;
 
 use ringway::inspect::{Kind, PeerState, RoleHolder, Segment};
 use ringway::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -30,18 +36,23 @@ fn contents(name: &Name) -> inspect::Contents {
 #[repr(C)]
 struct Wide([u64; 12]);
 
+/// A name, or the number of a key.
+fn source(name: &str) -> ringway::Source {
+    name.parse().map_or_else(|_| name.into(), ringway::Source::system_v)
+}
+
 /// A process that does as it is told with a ring of `u64`.
 fn worker(arguments: &[String]) {
     let name = &arguments[1];
     match arguments[0].as_str() {
         "spsc" => {
-            let ring = spsc::Ring::<u64>::open(name).expect("made by the parent");
+            let ring = spsc::Ring::<u64>::open(source(name)).expect("made by the parent");
             let _producer = ring.producer().expect("free");
             say("ready");
             listen();
         }
         _ => {
-            let ring = mpmc::Ring::<u64>::open(name).expect("made by the parent");
+            let ring = mpmc::Ring::<u64>::open(source(name)).expect("made by the parent");
             let (mut producer, mut consumer) = (ring.producer(), ring.consumer());
             let _taken = consumer.peek().expect("a message");
             let _claimed = producer.reserve().expect("room");
@@ -65,7 +76,7 @@ fn a_picture_says_what_a_ring_is_and_who_is_at_it() {
     let before = SystemTime::now();
     let ring = spsc::Ring::<Wide>::create(&name, &Options::new().capacity(5).processes(3).schema(77)).expect("new");
     let picture = picture(&name);
-    assert_eq!((picture.name.as_str(), picture.version, picture.in_use), (name.as_str(), Some(4), true));
+    assert_eq!((picture.name.as_str(), picture.version, picture.in_use), (name.as_str(), Some(5), true));
     let layout = picture.layout.expect("of this version");
     assert_eq!((layout.kind, layout.lifetime), (Some(Kind::Spsc), Lifetime::Persistent));
     assert_eq!((layout.type_name.as_str(), layout.schema), ("Wide", 77));
@@ -359,4 +370,27 @@ fn rings_are_listed_and_nothing_else() {
     drop(ring);
     spsc::Ring::<u64>::unlink(&ring_name).expect("there");
     assert!(!names().contains(&ring_name.as_str().to_owned()));
+}
+
+#[test]
+fn who_waits_is_seen_and_who_does_not_have_to_is_not() {
+    let name = Name::new();
+    let ring = spsc::Ring::<u64>::create(&name, &Options::new()).expect("new");
+    let seen = || contents(&name).processes[0].seen_at;
+    let attached = contents(&name).processes[0].attached_at;
+    assert!(seen() >= attached);
+    let (mut producer, mut consumer) = (ring.producer().expect("free"), ring.consumer().expect("free"));
+    let claimed = seen();
+    assert!(claimed > attached);
+    for number in 0..1_000 {
+        assert!(producer.try_push(number).is_ok() && consumer.try_pop() == Ok(number));
+    }
+    assert_eq!(seen(), claimed, "for the sake of a push nobody looks at a clock");
+    let waiting = std::thread::spawn(move || consumer.pop());
+    for _ in 0..3 {
+        let before = seen();
+        wait_until("it is seen again, while it waits", || seen() > before);
+    }
+    producer.try_push(5).expect("room");
+    assert_eq!(waiting.join().expect("no panic"), Ok(5));
 }

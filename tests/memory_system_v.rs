@@ -28,7 +28,7 @@ fn ipcs_shows_it_with_its_key_size_mode_and_users() {
     let memory = ring.memory();
     let id = key.id().expect("it is there");
     assert_eq!((memory.kind, memory.shmid, memory.inode), (MemoryKind::SystemV, Some(id), None));
-    assert_eq!(ring.name(), format!("System V segment {:#010x}", key.0));
+    assert_eq!(ring.name(), format!("sysv:{:#010x}", key.0));
     let same = Ring::open(key.source()).expect("it is there");
     let shown = || {
         let table = fs::read_to_string("/proc/sysvipc/shm").expect("/proc is there");

@@ -297,7 +297,7 @@ fn a_ring_of_another_program_version_or_machine_is_refused_and_left_alone() {
     let good = fs::read(name.path()).expect("a file");
     type Change = fn(&mut Vec<u8>);
     let change: [(&str, Change); 8] = [
-        ("its layout version is 3, expected 4", |bytes| set_field(bytes, "version", 3)),
+        ("its layout version is 3, expected 5", |bytes| set_field(bytes, "version", 3)),
         ("its kind is 9, expected 1", |bytes| set_field(bytes, "kind", 9)),
         ("0x04030201, expected 0x01020304", |bytes| set_field(bytes, "byte order", 0x0403_0201)),
         ("its number of cells is 1, expected 148", |bytes| set_field(bytes, "cells", 1)),

@@ -17,6 +17,12 @@ pub enum InspectError {
         /// The name, or the path.
         name: String,
     },
+    /// A source by which nothing is found: memory that is still to be made.
+    #[error("{name} has no name by which it could be looked at; look at /proc/PID/fd/N of a process that has it")]
+    NoName {
+        /// The source.
+        name: String,
+    },
     /// Something of that name exists and is no regular file.
     #[error("`{name}` is a {found}, expected the file of a ring")]
     NotAFile {

@@ -1,14 +1,13 @@
 //! What lies behind a sound header: control words, process records, cells.
 
+use super::bytes::{Bytes, number};
 use super::picture::{Contents, HeldCell, MOST_HELD, PeerState, Process, RoleHolder, Roles, Sleepers};
-use super::source::{Source, number};
 use super::{Kind, Sound, time};
 use crate::error::{Corrupted, InspectError};
 use crate::layout::cell::{State, Word};
 use crate::layout::control::{Control, Holder, Obstacle, Record, RecordWords, Roles as RoleWords};
 use crate::layout::tag::Tag;
 use crate::recover::Recovered;
-use crate::registry::witness;
 use crate::ring::mpmc;
 use crate::sys::process::{self, Identity, RunState};
 use crate::wait;
@@ -25,10 +24,10 @@ const MOST_CORRUPTED: usize = 16;
 struct Words([u8; size_of::<Control>()]);
 
 impl Words {
-    fn read(source: &Source, sound: &Sound) -> Result<Words, InspectError> {
-        let mut bytes = [0; size_of::<Control>()];
-        source.read(sound.geometry.control_offset, &mut bytes)?;
-        Ok(Words(bytes))
+    fn read(bytes: &Bytes, sound: &Sound) -> Result<Words, InspectError> {
+        let mut words = [0; size_of::<Control>()];
+        bytes.read(sound.geometry.control_offset, &mut words)?;
+        Ok(Words(words))
     }
 
     fn at(&self, offset: usize) -> u64 {
@@ -56,41 +55,51 @@ pub(super) struct Ends {
     corrupted: Vec<Corrupted>,
 }
 
-pub(super) fn look(source: &Source, sound: &Sound) -> Result<Contents, InspectError> {
+impl Ends {
+    /// The words of the cells there, of an MPMC ring: whoever pushes or pops begins with them.
+    fn words(&self, bytes: &Bytes, sound: &Sound) -> Result<Option<[u64; 2]>, InspectError> {
+        let word = |position: u64| bytes.word(sound.cell((position % sound.geometry.cells as u64) as usize));
+        Ok(match sound.kind {
+            Kind::Spsc => None,
+            Kind::Mpmc => Some([word(self.popped)?, word(self.pushed)?]),
+        })
+    }
+}
+
+pub(super) fn look(bytes: &Bytes, sound: &Sound) -> Result<Contents, InspectError> {
     let geometry = &sound.geometry;
-    let mut control = Words::read(source, sound)?;
+    let mut control = Words::read(bytes, sound)?;
     let mut before = None;
     let mut looks = 0;
-    let (cells, ends, still) = loop {
+    let (ends, words, still) = loop {
         looks += 1;
-        let cells = source.cell_words(geometry)?;
-        let now = Words::read(source, sound)?;
-        let hints = now.hints();
-        let ends = ends(source, sound, hints, &cells);
-        let stood_still = hints == control.hints() && are_where_they_were(source, sound, &ends, &cells)?;
+        let ends = ends(bytes, sound, control.hints())?;
+        let words = ends.words(bytes, sound)?;
+        let now = Words::read(bytes, sound)?;
+        let stood_still = now.hints() == control.hints() && ends.words(bytes, sound)? == words;
         control = now;
         // What seems to be wrong may be half of something that goes on: once more.
         if stood_still && (ends.corrupted.is_empty() || before.as_ref() == Some(&ends)) {
-            break (cells, ends, true);
+            break (ends, words, true);
         }
         if looks == LOOKS {
-            break (cells, Ends { corrupted: Vec::new(), ..ends }, false);
+            break (since(ends, sound.kind, control.hints()), words, false);
         }
         before = stood_still.then_some(ends);
     };
     let records = {
-        let mut bytes = vec![0; geometry.processes * size_of::<Record>()];
-        source.read(geometry.records_offset, &mut bytes)?;
-        bytes
+        let mut copy = vec![0; geometry.processes * size_of::<Record>()];
+        bytes.read(geometry.records_offset, &mut copy)?;
+        copy
     };
     let records: Vec<RecordCopy> = records.chunks_exact(size_of::<Record>()).map(RecordCopy).collect();
-    let roles = (sound.kind == Kind::Spsc).then(|| roles(source, &control, &records));
+    let roles = (sound.kind == Kind::Spsc).then(|| roles(bytes, sound, &control, &records));
     let mut contents = Contents {
         pushed: ends.pushed,
         popped: ends.popped,
         fill: (ends.pushed.wrapping_sub(ends.popped) as i64).clamp(0, geometry.capacity as i64) as u64,
         still,
-        processes: processes(source, sound.kind, &control, &records),
+        processes: processes(bytes, sound, &control, &records),
         roles,
         held: Vec::new(),
         held_count: 0,
@@ -101,39 +110,44 @@ pub(super) fn look(source: &Source, sound: &Sound) -> Result<Contents, InspectEr
         consumers_asleep: control.sleepers(offset_of!(Control, messages)),
         producers_asleep: control.sleepers(offset_of!(Control, room)),
         peers_asleep: control.sleepers(offset_of!(Control, ends)),
-        corrupted: ends.corrupted,
+        corrupted: ends.corrupted.clone(),
     };
     if sound.kind == Kind::Mpmc {
-        look_at_cells(source, sound, &control, &records, &cells, &mut contents)?;
+        look_at_cells(bytes, sound, &control, &records, (&ends, words), &mut contents)?;
     }
     Ok(contents)
 }
 
-/// Whether nobody has pushed or popped behind the hints (MPMC): whoever does begins with the cells there.
-fn are_where_they_were(source: &Source, sound: &Sound, ends: &Ends, cells: &[u64]) -> Result<bool, InspectError> {
-    let is_as_it_was = |position: u64| {
-        let cell = (position % cells.len() as u64) as usize;
-        Ok::<bool, InspectError>(source.word(sound.cell(cell))? == cells[cell])
+/// The ends of a ring that moves, at least where the hints say by now.
+fn since(ends: Ends, kind: Kind, (head, tail): (u64, u64)) -> Ends {
+    let (popped, pushed) = match kind {
+        Kind::Spsc => (ends.popped.max(head), ends.pushed.max(tail)),
+        Kind::Mpmc => (ends.popped, ends.pushed),
     };
-    Ok(sound.kind == Kind::Spsc || is_as_it_was(ends.popped)? && is_as_it_was(ends.pushed)?)
+    Ends { popped, pushed, corrupted: Vec::new() }
 }
 
-fn ends(source: &Source, sound: &Sound, hints: (u64, u64), cells: &[u64]) -> Ends {
+/// From hints that were read before. Cells are read as they are needed.
+pub(super) fn ends(bytes: &Bytes, sound: &Sound, hints: (u64, u64)) -> Result<Ends, InspectError> {
     match sound.kind {
-        Kind::Spsc => spsc_ends(source, sound, hints, cells),
-        Kind::Mpmc => mpmc_ends(sound, hints, cells),
+        Kind::Spsc => spsc_ends(bytes, sound, hints),
+        Kind::Mpmc => {
+            let mut cells = bytes.cells(&sound.geometry);
+            let word = |cell| cells.word(cell).map(Word::from_word);
+            let (popped, pushed) = mpmc::ends(hints.0, hints.1, sound.geometry.cells, word)?;
+            Ok(Ends { popped, pushed, corrupted: Vec::new() })
+        }
     }
 }
 
 /// As a producer that takes over finds them: see `ring::spsc`.
-pub(super) fn spsc_ends(source: &Source, sound: &Sound, (head, tail): (u64, u64), cells: &[u64]) -> Ends {
+fn spsc_ends(bytes: &Bytes, sound: &Sound, (head, tail): (u64, u64)) -> Result<Ends, InspectError> {
     let geometry = &sound.geometry;
     let (capacity, count) = (geometry.capacity as u64, geometry.cells as u64);
     let items = geometry.shape.items_per_cell as u64;
-    let wrong = |what, expected, found| Ends {
-        popped: head,
-        pushed: tail,
-        corrupted: vec![Corrupted { ring: source.name().into(), what, expected, found }],
+    let wrong = |what, expected, found| {
+        let corrupted = vec![Corrupted { ring: bytes.name().into(), what, expected, found }];
+        Ok(Ends { popped: head, pushed: tail, corrupted })
     };
     let last = (Tag::MAX_LINE - count) * items;
     if head > last {
@@ -142,10 +156,11 @@ pub(super) fn spsc_ends(source: &Source, sound: &Sound, (head, tail): (u64, u64)
     if tail > head.saturating_add(capacity) {
         return wrong("tail", (head, head + capacity), tail);
     }
+    let mut cells = bytes.cells(geometry);
     let start = head.max(tail);
     let mut line = start / items;
     for _ in 0..=count {
-        let tag = Tag::from_word(cells[(line % count) as usize]);
+        let tag = Tag::from_word(cells.word((line % count) as usize)?);
         let lap_before = line.checked_sub(count);
         let committed = match tag.count() as u64 {
             found if tag.line() == line && found > items => return wrong("the count of a cell", (0, items), found),
@@ -157,18 +172,12 @@ pub(super) fn spsc_ends(source: &Source, sound: &Sound, (head, tail): (u64, u64)
             let pushed = line * items + committed;
             return match pushed < start || pushed - head > capacity {
                 true => wrong("the end of the committed messages", (start, head + capacity), pushed),
-                false => Ends { popped: head, pushed, corrupted: Vec::new() },
+                false => Ok(Ends { popped: head, pushed, corrupted: Vec::new() }),
             };
         }
         line += 1;
     }
     wrong("the end of the committed messages", (start, head + capacity), line * items)
-}
-
-pub(super) fn mpmc_ends(sound: &Sound, (head, tail): (u64, u64), cells: &[u64]) -> Ends {
-    let word = |cell: usize| Word::from_word(cells[cell]);
-    let (popped, pushed) = mpmc::ends(head, tail, sound.geometry.cells, word);
-    Ends { popped, pushed, corrupted: Vec::new() }
 }
 
 /// One process record, as it was copied.
@@ -205,11 +214,11 @@ fn holders(control: &Words) -> (Holder, Holder) {
     (at(offset_of!(RoleWords, producer)), at(offset_of!(RoleWords, consumer)))
 }
 
-fn roles(source: &Source, control: &Words, records: &[RecordCopy<'_>]) -> Roles {
+fn roles(bytes: &Bytes, sound: &Sound, control: &Words, records: &[RecordCopy<'_>]) -> Roles {
     let of = |holder: Holder| match holder.held_by() {
         Some((record, generation)) => {
             let is_it = |copy: &RecordCopy<'_>| generation_of(copy) == generation;
-            let alive = records.get(record).is_some_and(is_it) && !witness::is_dead(source.file(), record);
+            let alive = records.get(record).is_some_and(is_it) && !bytes.is_dead(&sound.geometry, record);
             match alive {
                 true => RoleHolder::Alive { pid: holder.pid() },
                 false => RoleHolder::Dead { pid: holder.pid() },
@@ -227,19 +236,19 @@ fn generation_of(record: &RecordCopy<'_>) -> u32 {
     Holder::generation(record.at(offset_of!(RecordWords, generation)))
 }
 
-fn processes(source: &Source, kind: Kind, control: &Words, records: &[RecordCopy<'_>]) -> Vec<Process> {
+fn processes(bytes: &Bytes, sound: &Sound, control: &Words, records: &[RecordCopy<'_>]) -> Vec<Process> {
     let ours = Identity::of_this_process().pid_namespace;
     let (producer, consumer) = holders(control);
     let attached = |(_, copy): &(usize, &RecordCopy<'_>)| copy.at(offset_of!(RecordWords, attached)) != 0;
     let process = |(record, copy): (usize, &RecordCopy<'_>)| {
         let identity = copy.identity();
-        let state = match witness::is_dead(source.file(), record) {
+        let state = match bytes.is_dead(&sound.geometry, record) {
             true => PeerState::Dead,
             false if process::run_state(&identity) == Some(RunState::Stopped) => PeerState::Stopped,
             false => PeerState::Alive,
         };
         let has = |holder: Holder| u64::from(holder.held_by() == Some((record, generation_of(copy))));
-        let (producers, consumers) = match kind {
+        let (producers, consumers) = match sound.kind {
             Kind::Spsc => (has(producer), has(consumer)),
             Kind::Mpmc => (copy.at(offset_of!(RecordWords, producers)), copy.at(offset_of!(RecordWords, consumers))),
         };
@@ -250,6 +259,7 @@ fn processes(source: &Source, kind: Kind, control: &Words, records: &[RecordCopy
             elsewhere: identity.pid_namespace != ours,
             command: (state != PeerState::Dead).then(|| process::command_line(&identity)).flatten(),
             attached_at: time(copy.at(offset_of!(RecordWords, attached_at))),
+            seen_at: time(copy.at(offset_of!(RecordWords, seen_at))),
             producers,
             consumers,
             deaths_before: copy.at(offset_of!(RecordWords, deaths)),
@@ -260,17 +270,19 @@ fn processes(source: &Source, kind: Kind, control: &Words, records: &[RecordCopy
 
 /// Who holds what, and what waits to be redelivered.
 fn look_at_cells(
-    source: &Source,
+    bytes: &Bytes,
     sound: &Sound,
     control: &Words,
     records: &[RecordCopy<'_>],
-    cells: &[u64],
+    (ends, at_the_ends): (&Ends, Option<[u64; 2]>),
     contents: &mut Contents,
 ) -> Result<(), InspectError> {
-    // What changes is somebody's work.
-    let persists = |cell: usize| Ok::<bool, InspectError>(source.word(sound.cell(cell))? == cells[cell]);
-    for (cell, &number) in cells.iter().enumerate() {
+    let mut cells = bytes.cells(&sound.geometry);
+    for cell in 0..sound.geometry.cells {
+        let number = cells.word(cell)?;
         let word = Word::from_word(number);
+        // What changes is somebody's work.
+        let persists = || Ok::<bool, InspectError>(bytes.word(sound.cell(cell))? == number);
         contents.most_adopted = contents.most_adopted.max(word.adoptions());
         match word.state() {
             State::Orphan => contents.orphans += 1,
@@ -279,15 +291,15 @@ fn look_at_cells(
         }
         let wrong = contents.still.then(|| oddity(sound, contents.pushed, cell, word)).flatten();
         if let Some((what, expected, found)) = wrong {
-            if contents.corrupted.len() < MOST_CORRUPTED && persists(cell)? {
-                contents.corrupted.push(Corrupted { ring: source.name().into(), what, expected, found });
+            if contents.corrupted.len() < MOST_CORRUPTED && persists()? {
+                contents.corrupted.push(Corrupted { ring: bytes.name().into(), what, expected, found });
             }
         } else if let Some(owner) = word.owner().map(usize::from) {
             contents.held_count += 1;
-            if contents.held.len() < MOST_HELD && persists(cell)? {
+            if contents.held.len() < MOST_HELD && persists()? {
                 contents.held.push(HeldCell {
                     cell: cell as u64,
-                    position: word.lap().wrapping_mul(cells.len() as u64).wrapping_add(cell as u64),
+                    position: word.lap().wrapping_mul(sound.geometry.cells as u64).wrapping_add(cell as u64),
                     messages: word.span() as u64,
                     record: owner,
                     pid: records.get(owner).map_or(0, |record| record.identity().pid),
@@ -300,6 +312,13 @@ fn look_at_cells(
     }
     if contents.held.len() < MOST_HELD {
         contents.held_count = contents.held.len() as u64;
+    }
+    // What seems to be wrong with a cell is so only as long as the ring stands still.
+    if !contents.corrupted.is_empty() {
+        let hints = Words::read(bytes, sound)?.hints();
+        if hints != control.hints() || ends.words(bytes, sound)? != at_the_ends {
+            (contents.still, contents.corrupted) = (false, Vec::new());
+        }
     }
     Ok(())
 }

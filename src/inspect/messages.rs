@@ -1,13 +1,14 @@
 //! Copies of messages that lie in a ring.
 
-use super::source::Source;
+use super::bytes::Bytes;
 use super::{Kind, Sound, contents};
 use crate::error::InspectError;
 use crate::layout::cell::{State, Word};
-use crate::layout::control::Control;
+use crate::layout::control::{Control, Orphans};
 use crate::layout::tag::Tag;
 use core::mem::offset_of;
 use core::sync::atomic::{Ordering, fence};
+use std::collections::BTreeMap;
 
 /// So many messages that somebody else was faster to pop are looked past, and no more.
 const MOST_MISSED: usize = 1_000;
@@ -24,15 +25,16 @@ pub struct Glimpse {
     pub redelivered: bool,
 }
 
-pub(super) fn peek(source: &Source, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
+pub(super) fn peek(source: &Bytes, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
     match sound.kind {
+        _ if most == 0 => Ok(Vec::new()),
         Kind::Spsc => peek_spsc(source, sound, most, bytes),
         Kind::Mpmc => peek_mpmc(source, sound, most, bytes),
     }
 }
 
 /// The first bytes of the item of a cell.
-fn copy(source: &Source, sound: &Sound, cell: usize, item: usize, bytes: usize) -> Result<Vec<u8>, InspectError> {
+fn copy(source: &Bytes, sound: &Sound, cell: usize, item: usize, bytes: usize) -> Result<Vec<u8>, InspectError> {
     let shape = &sound.geometry.shape;
     let mut copy = vec![0; bytes.min(shape.item_size)];
     // The copy lies between the looks at the words that say whether it is whole.
@@ -42,7 +44,7 @@ fn copy(source: &Source, sound: &Sound, cell: usize, item: usize, bytes: usize) 
     Ok(copy)
 }
 
-fn peek_spsc(source: &Source, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
+fn peek_spsc(source: &Bytes, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
     let (items, cells) = (sound.geometry.shape.items_per_cell as u64, sound.geometry.cells as u64);
     let head = || source.word(sound.geometry.control_offset + offset_of!(Control, head));
     let mut found = Vec::new();
@@ -67,20 +69,27 @@ fn peek_spsc(source: &Source, sound: &Sound, most: usize, bytes: usize) -> Resul
     Ok(found)
 }
 
-fn peek_mpmc(source: &Source, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
-    let cells = source.cell_words(&sound.geometry)?;
+fn peek_mpmc(source: &Bytes, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
     let control = sound.geometry.control_offset;
     let hint = |offset: usize| source.word(control + offset);
+    let count = sound.geometry.cells as u64;
+    let mut found = Vec::new();
+    let mut look = |position: u64, cell: usize, word: Word| {
+        let copy = copy(source, sound, cell, 0, bytes)?;
+        // No word ever comes back: while it is the same, nobody has written to the cell.
+        if source.word(sound.cell(cell))? == word.word() {
+            found.push(Glimpse { position, bytes: copy, redelivered: word.state() == State::Orphan });
+        }
+        Ok::<bool, InspectError>(found.len() < most)
+    };
+    for (position, (cell, word)) in orphans(source, sound, most)? {
+        if !look(position, cell, word)? {
+            return Ok(found);
+        }
+    }
     let hints = (hint(offset_of!(Control, head))?, hint(offset_of!(Control, tail))?);
-    let ends = contents::mpmc_ends(sound, hints, &cells);
-    let word = |cell: usize| Word::from_word(cells[cell]);
-    let count = cells.len() as u64;
-
-    let mut there: Vec<(u64, usize)> = (0..cells.len())
-        .filter(|&cell| word(cell).state() == State::Orphan)
-        .map(|cell| (word(cell).lap().wrapping_mul(count).wrapping_add(cell as u64), cell))
-        .collect();
-    there.sort_unstable();
+    let ends = contents::ends(source, sound, hints)?;
+    let mut cells = source.cells(&sound.geometry);
     // What is in the hands of others, with what belongs to it, is not there any more, or not yet.
     let mut beyond = 0;
     for ahead in 0..ends.pushed.wrapping_sub(ends.popped).min(count) {
@@ -89,21 +98,35 @@ fn peek_mpmc(source: &Source, sound: &Sound, most: usize, bytes: usize) -> Resul
         if ahead < beyond {
             continue;
         }
-        match word(cell) {
-            full if full == Word::full(position / count) => there.push((position, cell)),
+        match Word::from_word(cells.word(cell)?) {
+            full if full == Word::full(position / count) => {
+                if !look(position, cell, full)? {
+                    break;
+                }
+            }
             held => beyond = ahead + held.span() as u64,
         }
     }
-    let mut found = Vec::new();
-    for (position, cell) in there {
-        if found.len() == most {
-            break;
-        }
-        let copy = copy(source, sound, cell, 0, bytes)?;
-        // No word ever comes back: while it is the same, nobody has written to the cell.
-        if source.word(sound.cell(cell))? == cells[cell] {
-            found.push(Glimpse { position, bytes: copy, redelivered: word(cell).state() == State::Orphan });
+    Ok(found)
+}
+
+/// The first orphans, by position.
+fn orphans(source: &Bytes, sound: &Sound, most: usize) -> Result<BTreeMap<u64, (usize, Word)>, InspectError> {
+    let control = sound.geometry.control_offset + offset_of!(Control, orphans);
+    let count = |offset: usize| source.word(control + offset);
+    let mut first = BTreeMap::new();
+    if count(offset_of!(Orphans, orphaned))? == count(offset_of!(Orphans, adopted))? {
+        return Ok(first);
+    }
+    let mut cells = source.cells(&sound.geometry);
+    for cell in 0..sound.geometry.cells {
+        let word = Word::from_word(cells.word(cell)?);
+        if word.state() == State::Orphan {
+            first.insert(word.lap().wrapping_mul(sound.geometry.cells as u64).wrapping_add(cell as u64), (cell, word));
+            if first.len() > most {
+                first.pop_last();
+            }
         }
     }
-    Ok(found)
+    Ok(first)
 }

@@ -23,11 +23,16 @@
 //! plain data, and copies of messages that lie in the ring. Nothing is claimed, no lock is taken, nothing is written: who
 //! is at work on the ring cannot notice. A ring whose header is wrong has a picture too, which says what is wrong.
 //!
-//! # Why nothing is mapped
+//! # Why no file is mapped
 //!
 //! The bytes are read by `pread`, a copy at a time. The file is open for reading only, so that even a bug could not
 //! write; and a file that somebody truncates meanwhile is an error here, where a mapping would be a `SIGBUS` that ends the
 //! process. It costs a system call where a mapping costs a load, which does not matter to who takes pictures.
+//!
+//! A System V segment has no file. It is attached for reading only, so that a bug would end this process and not change the
+//! ring; nobody can truncate it. The kernel takes note of that: it counts us among the attached, and remembers that we were
+//! the last. (Programs that refuse to start while one of their segments is attached may meet us; [`list()`] looks into
+//! every segment with a key that we may read, for some microseconds.)
 //!
 //! # What a picture of a moving ring is worth
 //!
@@ -37,41 +42,39 @@
 //! pictures and compare their positions.
 //!
 //! Nothing that is read is believed: a number that leads anywhere is checked first. Whatever the bytes are, a picture
-//! takes a bounded time, which grows with the memory that the segment really has, and it never panics.
+//! takes a bounded time, which grows with the memory that the segment really has, and it never panics. It takes little
+//! memory, whatever the size of the ring: cells are looked at as they are read, a MiB at a time.
 
+mod bytes;
 mod contents;
 mod listing;
 mod messages;
 mod picture;
-mod source;
 
-pub use listing::{Entry, Listing, Temporary, list};
+pub use listing::{Entry, Listing, Maker, Temporary, list};
 pub use messages::Glimpse;
 pub use picture::{
     Contents, File, HeldCell, Kind, Layout, Lifetime, MOST_HELD, PeerState, Picture, Process, RoleHolder, Roles,
-    Sleepers,
+    Sleepers, SystemV,
 };
 
 use crate::error::{HeaderError, InspectError};
 use crate::layout::geometry::Geometry;
 use crate::layout::header::examined::{Examined, Stated};
 use crate::layout::header::{Expected, Header};
-use crate::registry::witness;
-use crate::segment::folder::{Folder, SHM};
 use crate::segment::name::Name;
+use crate::segment::{Place, Source};
 use crate::sys::process;
-use rustix::fs::Stat;
-use source::Source;
-use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use bytes::Bytes;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A segment, open for reading only.
 #[derive(Debug)]
 pub struct Segment {
-    source: Source,
-    path: PathBuf,
+    bytes: Bytes,
+    path: Option<PathBuf>,
 }
 
 /// A header that is in order, and what follows from it.
@@ -88,15 +91,33 @@ impl Sound {
 }
 
 impl Segment {
-    /// Opens the ring `name` for reading. Any regular file of that name will do: what is wrong with it is said by its
-    /// [`picture`](Segment::picture).
+    /// Opens a ring for reading: a name, or any other [`Source`] by which a ring is found. Any regular file, or System V
+    /// segment, will do: what is wrong with it is said by its [`picture`](Segment::picture).
     ///
     /// # Errors
-    /// [`InspectError`].
-    pub fn open(name: impl AsRef<OsStr>) -> Result<Segment, InspectError> {
-        let name = Name::new(name.as_ref(), Folder::Shm)?;
-        let path = Path::new(SHM).join(name.file());
-        Ok(Segment { source: Source::open(&path, name.file().to_owned(), false)?, path })
+    /// [`InspectError`]; [`InspectError::NoName`] of a source by which nothing is found.
+    pub fn open(source: impl Into<Source>) -> Result<Segment, InspectError> {
+        let source = source.into();
+        match source.place() {
+            Place::Posix { name, folder } => {
+                let name = Name::new(name, folder.clone())?;
+                let path = folder.join(name.file());
+                let bytes = Bytes::open(&path, name.file().to_owned(), false)?;
+                Ok(Segment { bytes, path: Some(path) })
+            }
+            Place::SystemV { key } => Ok(Segment { bytes: Bytes::keyed(*key, source.to_string())?, path: None }),
+            Place::ProcessDescriptor { pid, descriptor } => Segment::open_path(format!("/proc/{pid}/fd/{descriptor}")),
+            Place::Descriptor(descriptor) => {
+                let duplicate = descriptor.as_fd().try_clone_to_owned();
+                Segment::from_fd(duplicate.map_err(|error| InspectError::System {
+                    name: source.to_string(),
+                    doing: "duplicating its descriptor",
+                    source: error,
+                })?)
+            }
+            Place::Memfd { .. } | Place::Heap => Err(InspectError::NoName { name: source.to_string() }),
+            Place::Invalid(error) => Err(error.clone().into()),
+        }
     }
 
     /// Opens the file at `path` for reading, such as `/proc/PID/fd/N` for a ring that another process has open. Links are
@@ -106,7 +127,7 @@ impl Segment {
     /// [`InspectError`].
     pub fn open_path(path: impl AsRef<Path>) -> Result<Segment, InspectError> {
         let path = path.as_ref().to_owned();
-        Ok(Segment { source: Source::open(&path, path.display().to_string(), true)?, path })
+        Ok(Segment { bytes: Bytes::open(&path, path.display().to_string(), true)?, path: Some(path) })
     }
 
     /// Looks at the file behind a descriptor, which may be of any access that includes reading.
@@ -115,7 +136,12 @@ impl Segment {
     /// [`InspectError`].
     pub fn from_fd(file: OwnedFd) -> Result<Segment, InspectError> {
         let path = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)));
-        Ok(Segment { source: Source::of(file, path.display().to_string())?, path })
+        Ok(Segment { bytes: Bytes::of(file, path.display().to_string())?, path: Some(path) })
+    }
+
+    /// The path of its file; `None` for a System V segment, which stays attached, for reading, as long as this lives.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// What can be said of it now. Asks the kernel for each attached process, some microseconds, and looks at all cells.
@@ -131,21 +157,28 @@ impl Segment {
     }
 
     fn take(&self) -> Result<Picture, InspectError> {
-        let stat = self.source.stat()?;
-        let (examined, sound) = self.examine(&stat)?;
-        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
-        let contents = sound.map(|sound| contents::look(&self.source, &sound)).transpose()?;
+        let (file, system_v) = self.bytes.facts()?;
+        let (examined, sound) = self.examine(&file)?;
+        let contents = sound.map(|sound| contents::look(&self.bytes, &sound)).transpose()?;
         Ok(Picture {
-            name: name.to_string_lossy().into_owned(),
+            name: self.name(),
             path: self.path.clone(),
             taken_at: SystemTime::now(),
-            file: facts(&stat),
+            file,
+            system_v,
             version: examined.version,
             layout: examined.stated.map(layout),
             errors: examined.errors,
-            in_use: witness::is_in_use(self.source.file()),
+            in_use: self.bytes.is_in_use(),
             contents,
         })
+    }
+
+    fn name(&self) -> String {
+        match self.path.as_ref().and_then(|path| path.file_name().filter(|_| !path.starts_with("/proc"))) {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => self.bytes.name().to_owned(),
+        }
     }
 
     /// Copies of the messages that lie in the ring, from the next one to pop on: the first `bytes` bytes of each, of
@@ -157,16 +190,16 @@ impl Segment {
     /// # Errors
     /// [`InspectError::Header`] when the header is wrong; [`InspectError::Truncated`], [`InspectError::System`].
     pub fn peek(&self, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
-        let (mut examined, sound) = self.examine(&self.source.stat()?)?;
+        let (mut examined, sound) = self.examine(&self.bytes.facts()?.0)?;
         match sound {
-            Some(sound) => messages::peek(&self.source, &sound, most, bytes),
+            Some(sound) => messages::peek(&self.bytes, &sound, most, bytes),
             None => Err(self.unsound(examined.errors.swap_remove(0))),
         }
     }
 
     /// What somebody must expect who is to attach to it.
     pub(crate) fn expected(&self) -> Result<Expected, InspectError> {
-        let (mut examined, sound) = self.examine(&self.source.stat()?)?;
+        let (mut examined, sound) = self.examine(&self.bytes.facts()?.0)?;
         match (sound, examined.sound) {
             (Some(_), Some((expected, _))) => Ok(expected),
             _ => Err(self.unsound(examined.errors.swap_remove(0))),
@@ -174,14 +207,13 @@ impl Segment {
     }
 
     fn unsound(&self, error: HeaderError) -> InspectError {
-        InspectError::Header { name: self.source.name().to_owned(), error }
+        InspectError::Header { name: self.bytes.name().to_owned(), error }
     }
 
     /// The header, and its geometry if there is nothing wrong with it.
-    fn examine(&self, stat: &Stat) -> Result<(Examined, Option<Sound>), InspectError> {
+    fn examine(&self, file: &File) -> Result<(Examined, Option<Sound>), InspectError> {
         let mut bytes = [0; size_of::<Header>()];
-        let read = self.source.read_start(&mut bytes)?;
-        let file = facts(stat);
+        let read = self.bytes.read_start(&mut bytes)?;
         let mut examined = Header::examine(&bytes[..read], file.size);
         let mut sound =
             examined.sound.as_ref().map(|(expected, geometry)| Sound { kind: expected.kind, geometry: *geometry });
@@ -191,21 +223,6 @@ impl Segment {
             sound = None;
         }
         Ok((examined, sound))
-    }
-}
-
-#[allow(clippy::useless_conversion, clippy::unnecessary_cast)] // the types of these fields differ between architectures
-fn facts(stat: &Stat) -> File {
-    File {
-        device: stat.st_dev as u64,
-        inode: stat.st_ino as u64,
-        links: stat.st_nlink as u64,
-        size: stat.st_size as u64,
-        allocated: (stat.st_blocks as u64).saturating_mul(512),
-        page: stat.st_blksize as u64,
-        owner: stat.st_uid,
-        group: stat.st_gid,
-        mode: stat.st_mode as u32 & 0o7777,
     }
 }
 
@@ -235,4 +252,9 @@ fn layout(stated: Stated) -> Layout {
 /// A time that is stated in nanoseconds since 1970.
 fn time(nanoseconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(nanoseconds)
+}
+
+/// Likewise, in seconds.
+fn seconds(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.min(u64::from(u32::MAX)))
 }

@@ -12,14 +12,17 @@ pub use header::{Kind, Lifetime};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Picture {
-    /// The name of the ring: the last component of the path by which it was opened.
+    /// The name of the ring, as one would open it: the name of its file, `sysv:0x00001234` for a key, the whole path where
+    /// that leads through `/proc`.
     pub name: String,
-    /// The path by which it was opened.
-    pub path: PathBuf,
+    /// The path by which it was opened; `None` for a System V segment.
+    pub path: Option<PathBuf>,
     /// When the picture was taken.
     pub taken_at: SystemTime,
     /// What the file system says.
     pub file: File,
+    /// What else the kernel says of a System V segment.
+    pub system_v: Option<SystemV>,
     /// The version of its layout; `None` when it is no ring.
     pub version: Option<u32>,
     /// What its header says, if it is of the version that this build reads. When `errors` are there, nothing of it need be
@@ -33,15 +36,16 @@ pub struct Picture {
     pub contents: Option<Contents>,
 }
 
-/// What the file system says of a segment.
+/// What the file system says of a segment; of a System V segment, what the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct File {
-    /// The device on which it lies.
+    /// The device on which it lies. 0 for a System V segment.
     pub device: u64,
-    /// Its number there: two names with the same device and inode are the same ring.
+    /// Its number there: two names with the same device and inode are the same ring. The number of a System V segment, as
+    /// `ipcs -m` shows it.
     pub inode: u64,
-    /// Names that it has: 0 when it was unlinked, and lives on in those who have it open.
+    /// Names that it has: 0 when it was unlinked, or its key was taken away, and it lives on in those who have it open.
     pub links: u64,
     /// Its size in bytes.
     pub size: u64,
@@ -55,6 +59,27 @@ pub struct File {
     pub group: u32,
     /// Its permission bits.
     pub mode: u32,
+}
+
+/// What the kernel says of a System V segment, beside what it says of any. Whoever takes a picture attaches it for reading;
+/// that is left out here, as long as nothing else has happened since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SystemV {
+    /// Its number (`shmid`).
+    pub id: i32,
+    /// The pid of the process that made it, as it counts in our pid namespace; 0 for one that does not count there.
+    pub creator: u32,
+    /// Likewise, of the process that has attached or detached it last.
+    pub last: u32,
+    /// How many times it is attached.
+    pub attached: u64,
+    /// When it was last attached, to a second.
+    pub attached_at: Option<SystemTime>,
+    /// When it was last detached, to a second.
+    pub detached_at: Option<SystemTime>,
+    /// When it was made, or got another mode or owner, to a second.
+    pub changed_at: SystemTime,
 }
 
 /// What the header of a ring says.
@@ -153,6 +178,11 @@ pub struct Process {
     pub command: Option<Vec<String>>,
     /// When it attached.
     pub attached_at: SystemTime,
+    /// When it was last known to be at work on the ring: it attached, made or gave up a producer or a consumer, waited, or
+    /// looked whether somebody is dead. A process that waits is seen at least every 100 ms. One that pushes and pops without
+    /// having to wait is not seen at all: for its sake, nobody looks at a clock. So it may have pushed and popped since, and
+    /// whether it does so now is to be seen by the positions of two pictures.
+    pub seen_at: SystemTime,
     /// Producers that it has.
     pub producers: u64,
     /// Consumers that it has.

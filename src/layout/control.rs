@@ -90,6 +90,9 @@ pub(crate) struct RecordWords {
     /// attached with it. 0: nobody.
     pub(crate) claimed: AtomicU64,
     pub(crate) alive: AtomicU64,
+    /// When it was last known to be at work on the ring, in nanoseconds since 1970. Written where time does not matter only:
+    /// see `inspect::Process`.
+    pub(crate) seen_at: AtomicU64,
 }
 
 pub(crate) type Record = CachePadded<RecordWords>;

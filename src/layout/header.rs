@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of everything in `layout`. There is no compatibility between versions: a ring holds messages in flight, not
 /// archives, and is created anew.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 pub(crate) const MAGIC: [u8; 8] = *b"RINGWAY\0";
 const BYTE_ORDER: u32 = 0x0102_0304;
 const TYPE_NAME: usize = 64;

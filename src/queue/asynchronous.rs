@@ -44,6 +44,7 @@ impl Sleep {
         self.announced =
             Some(Announced { place: place.clone(), ticket, alone: E::ALONE, process: Incarnation::current() });
         let now = Instant::now();
+        end.attachment().note_time();
         let asking = end.waiter().asks(now);
         let until = end.waiter().ask_at(now);
         // The other end first: what they did before they left is seen only after they are seen to have left.

@@ -42,6 +42,7 @@ impl<E: End> Selectable for E {
     }
 
     fn prepare(&mut self) -> Ticket {
+        self.attachment().note_time();
         self.event().prepare()
     }
 

@@ -3,7 +3,7 @@
 use super::attachment::Attachment;
 use crate::error::{PopError, PushError};
 use crate::sync::{self, AtomicU32};
-use crate::sys::futex;
+use crate::sys::{futex, process};
 use crate::wait::{Event, Futex, Notifier};
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
@@ -73,6 +73,8 @@ pub(super) trait End {
     const ALONE: bool;
 
     fn waiter(&mut self) -> &mut Waiter;
+
+    fn attachment(&self) -> &Attachment;
 
     /// What we wait for, as something that can be kept.
     #[cfg(feature = "async")]
@@ -272,6 +274,7 @@ impl Watch {
             let until = self.deadline.map_or(ask_at, |deadline| deadline.min(ask_at));
             let slice = if self.held_by.is_some() { HELD } else { IDLE };
             end.event().sleep(ticket, until.saturating_duration_since(now).min(slice));
+            end.attachment().note_time();
             // Who wakes us has taken back that we sleep, and there is nobody else for whose sake to say it again.
             if E::ALONE {
                 if let Some(done) = self.look(end, look) {
@@ -300,6 +303,7 @@ impl Watch {
     ) -> Option<Waited<V>> {
         if now >= self.glance_at {
             self.glance_at = now + GLANCE;
+            end.attachment().note_time();
             let asking = end.waiter().asks(now);
             if end.is_forsaken(asking) {
                 // What they did before they left is seen only after they are seen to have left.
@@ -347,8 +351,15 @@ impl Attachment {
         Waiter::new(self.wait())
     }
 
+    /// For people: we are at work on the ring. Called where something else takes longer than a look at the clock.
+    pub(super) fn note_time(&self) {
+        let words = &self.parts().records()[self.record()];
+        words.seen_at.store(process::now(), core::sync::atomic::Ordering::Relaxed);
+    }
+
     /// An end has come or gone: wakes all who wait, for them to see that.
     pub(super) fn announce(&self) {
+        self.note_time();
         let control = self.parts().control();
         for word in [&*control.messages, &*control.room, &*control.ends] {
             Event(Shared(word)).wake_all();

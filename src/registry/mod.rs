@@ -120,7 +120,10 @@ impl Registration {
             words.pid.store(me.pid.into(), Ordering::SeqCst);
             words.start_time.store(me.start_time, Ordering::SeqCst);
             words.pid_namespace.store(me.pid_namespace, Ordering::SeqCst);
-            words.attached_at.store(crate::sys::process::now(), Ordering::SeqCst);
+            let now = crate::sys::process::now();
+            for time in [&words.attached_at, &words.seen_at] {
+                time.store(now, Ordering::SeqCst);
+            }
             if !witness.try_alive(record, words)? {
                 witness.give_back(record, words)?;
                 continue;

@@ -156,8 +156,17 @@ pub(super) fn leave(words: &Record) {
 /// What a word says when nobody who is alive has it: nothing, or the name of somebody who has ended. Doubt is an error.
 fn nobody_alive(word: &AtomicU64) -> Result<u64, ()> {
     let seen = word.load(Ordering::SeqCst);
-    let is_free = seen == 0 || Life::from_word(seen).is_over() && word.load(Ordering::SeqCst) == seen;
-    if is_free { Ok(seen) } else { Err(()) }
+    if is_free(seen, || word.load(Ordering::SeqCst)) { Ok(seen) } else { Err(()) }
+}
+
+/// Whether a word of a segment without a file, of our namespaces, that somebody else `read`s names nobody who is alive.
+/// Doubt is a no.
+pub(crate) fn is_nobody_alive(read: impl Fn() -> u64) -> bool {
+    is_free(read(), read)
+}
+
+fn is_free(seen: u64, once_more: impl Fn() -> u64) -> bool {
+    seen == 0 || Life::from_word(seen).is_over() && once_more() == seen
 }
 
 /// Puts our name into a word, from nobody's or from the name of somebody who has ended.

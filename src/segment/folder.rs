@@ -39,6 +39,14 @@ impl Folder {
         }
     }
 
+    /// The path of a file in it, as it counts from anywhere.
+    pub(crate) fn join(&self, file: &str) -> PathBuf {
+        match self {
+            Folder::Shm => PathBuf::from(SHM).join(file),
+            Folder::Own(path) => path.join(file),
+        }
+    }
+
     /// The path of a file in it, as it counts from the opened folder.
     pub(super) fn path_of(&self, file: &str) -> String {
         match self {

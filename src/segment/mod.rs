@@ -8,6 +8,7 @@ mod file;
 pub(crate) mod folder;
 mod heap;
 mod huge;
+pub(crate) mod keyed;
 pub(crate) mod making;
 mod memfd;
 mod memory;
@@ -30,7 +31,7 @@ use core::fmt;
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
-use source::Place;
+pub(crate) use source::Place;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -291,7 +292,7 @@ impl Segment {
 #[derive(Debug)]
 pub(crate) enum Found {
     Posix(posix::Named),
-    SystemV(system_v::Numbered),
+    SystemV(keyed::Numbered),
 }
 
 impl Found {
@@ -301,7 +302,7 @@ impl Found {
             Place::Posix { name, folder } => {
                 posix::Named::find(name::Name::new(name, folder.clone())?).map(Found::Posix)
             }
-            Place::SystemV { key } => system_v::Numbered::find(*key, source).map(Found::SystemV),
+            Place::SystemV { key } => keyed::Numbered::find(*key, source).map(Found::SystemV),
             Place::Invalid(error) => Err(error.clone().into()),
             _ => Err(UnlinkError::NoName { name: source.to_string() }),
         }

@@ -10,6 +10,10 @@ const LONGEST: usize = 250;
 /// Names that begin like this are rings in the making. They are left over when a creator is killed.
 pub(crate) const TEMPORARY: &str = ".ringway-";
 
+/// They end like this when their creator proves that it is alive by a lock: see [`making`](super::making). Creators of
+/// older builds did not, and their names do not.
+pub(crate) const PROVEN_BY_LOCK: &str = ".lock";
+
 /// A name that can be a file name in its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
@@ -50,7 +54,7 @@ impl Name {
         let mut random = [0; 8];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let pid = crate::sys::process::pid();
-        let file = format!("{TEMPORARY}{pid}-{:016x}", u64::from_ne_bytes(random));
+        let file = format!("{TEMPORARY}{pid}-{:016x}{PROVEN_BY_LOCK}", u64::from_ne_bytes(random));
         Ok(Name::of(file, self.folder.clone()))
     }
 

@@ -151,8 +151,8 @@ impl Source {
         Source(Place::Heap)
     }
 
-    /// A System V segment under a key, which any number but 0 can be. `ipcs -m` shows it, and `ipcrm -M` removes it. The
-    /// key is taken in the whole of the IPC namespace, and known to everybody there; whoever has no key may use
+    /// A System V segment under a key, which any number but 0 can be. `ipcs -m` shows it, and `ipcrm -M` removes it; errors
+    /// and the `ringway` command call it `sysv:0x00001234`. The key is taken in the whole of the IPC namespace, and known to everybody there; whoever has no key may use
     /// [`Source::ftok`].
     ///
     /// It has no file, and so no lock that the kernel drops: a process counts as alive while `/proc` shows it, also after
@@ -213,7 +213,7 @@ impl fmt::Display for Source {
             Place::Posix { name, folder } => write!(f, "{}/{}", folder.place(), name.to_string_lossy()),
             Place::Memfd { label } => write!(f, "memfd:{label}"),
             Place::Heap => f.write_str("a ring on the heap"),
-            Place::SystemV { key } => write!(f, "System V segment {key:#010x}"),
+            Place::SystemV { key } => write!(f, "sysv:{key:#010x}"),
             Place::Descriptor(_) => f.write_str("the ring of a descriptor"),
             Place::ProcessDescriptor { pid, descriptor } => write!(f, "/proc/{pid}/fd/{descriptor}"),
             Place::Invalid(error) => error.fmt(f),

@@ -15,7 +15,7 @@
 use super::file::{failed, system_error};
 use super::memory::place;
 use super::{Backing, Checked, HugePageSize, Memory, MemoryKind, Plan, Segment, Source, Wanted, header_of, words};
-use crate::error::{CreateError, HeaderError, MemoryError, OpenError, SystemVError, UnlinkError};
+use crate::error::{CreateError, HeaderError, MemoryError, OpenError, SystemVError};
 use crate::layout::control::Control;
 use crate::layout::header::{Header, MAGIC};
 use crate::sys::mapping::Mapping;
@@ -109,10 +109,9 @@ fn create_in_pages_of(
     start[HOLDER].store(us.0.word(), Ordering::SeqCst);
     let in_memory = |error| CreateError::Memory { name: name.into(), error };
     place(&mapping, plan.wishes).map_err(in_memory)?;
-    // The kernel has promised the memory; now it is there. (Before Linux 5.14 it comes as it is touched.)
-    match pages::try_populate(&mapping) {
-        Ok(()) | Err(Errno::INVAL) => {}
-        Err(errno) => return Err(plan.refused(name, huge, errno.into(), "getting the memory of the new segment")),
+    // The kernel has promised the memory; now it is there.
+    if let Err(errno) = pages::populate(&mapping) {
+        return Err(plan.refused(name, huge, errno.into(), "getting the memory of the new segment"));
     }
     id.open_up(plan.wishes.mode & 0o666, plan.wishes.group).map_err(|errno| match plan.wishes.group {
         Some(group) => in_memory(MemoryError::Group { found: group, source: errno.into() }),
@@ -183,7 +182,11 @@ pub(super) fn open(key: i32, source: &Source, wanted: &Wanted<'_>) -> Result<Seg
         Some(errno) => open_failed(&name, errno),
         None => system_error(&name, "attaching to it")(error),
     })?;
-    match content(&stat, &mapping) {
+    let word = |index| match index {
+        0 => words::<1>(&mapping)[0].load(Ordering::SeqCst),
+        index => words::<START>(&mapping)[index].load(Ordering::SeqCst),
+    };
+    match content(&stat, word) {
         // Absent or whole.
         Content::Making | Content::Abandoned => return Err(not_found()),
         Content::Ring | Content::Foreign => {}
@@ -199,32 +202,9 @@ pub(super) fn open(key: i32, source: &Source, wanted: &Wanted<'_>) -> Result<Seg
     Ok(Segment::found(mapping, &name, &checked, SystemV { key, id, published: true }))
 }
 
-/// A segment of which it is known that it is a ring, whole or not, to be removed.
-#[derive(Debug)]
-pub(crate) struct Numbered {
-    name: String,
-    id: Id,
-}
-
-impl Numbered {
-    pub(super) fn find(key: i32, source: &Source) -> Result<Numbered, UnlinkError> {
-        let name = source.to_string();
-        match examine(key) {
-            // If somebody is making it, it will be a ring that nobody can find.
-            Ok(found) if found.content == Content::Ring || found.marked => Ok(Numbered { name, id: found.id }),
-            Ok(_) => Err(UnlinkError::NotARing { name }),
-            Err(errno) => Err(unlink_failed(name, errno)),
-        }
-    }
-
-    pub(super) fn unlink(&self) -> Result<(), UnlinkError> {
-        self.id.remove().map_err(|errno| unlink_failed(self.name.clone(), errno))
-    }
-}
-
 /// What is in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
+pub(super) enum Content {
     /// Something that begins like a ring.
     Ring,
     /// A ring that somebody is making, as far as anybody can tell.
@@ -237,52 +217,55 @@ enum Content {
 
 /// A segment that has a key.
 #[derive(Debug)]
-struct Examined {
-    id: Id,
+pub(super) struct Examined {
+    pub(super) id: Id,
     size: usize,
-    content: Content,
+    pub(super) content: Content,
     /// Whether it says of itself that it is in the making.
-    marked: bool,
+    pub(super) marked: bool,
+    /// The pid of its creator, as the kernel remembers it.
+    pub(super) creator: u32,
 }
 
-fn examine(key: i32) -> Result<Examined, Errno> {
-    let id = Id::find(key)?;
+pub(super) fn examine(key: i32) -> Result<Examined, Errno> {
+    examine_segment(Id::find(key)?)
+}
+
+/// Looks into the segment, and writes nothing.
+pub(super) fn examine_segment(id: Id) -> Result<Examined, Errno> {
     let stat = id.stat().map_err(|errno| if errno == Errno::INVAL { Errno::NOENT } else { errno })?;
     if stat.removed {
         return Err(Errno::NOENT);
     }
+    let examined = Examined { id, size: stat.size, content: Content::Foreign, marked: false, creator: stat.creator };
     if stat.size < size_of::<Header>() {
-        return Ok(Examined { id, size: stat.size, content: Content::Foreign, marked: false });
+        return Ok(examined);
     }
-    let mapping = id.attach(stat.size).map_err(|error| match Errno::from_io_error(&error) {
+    let view = id.attach_to_read(stat.size).map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::INVAL | Errno::IDRM) => Errno::NOENT,
         errno => errno.unwrap_or(Errno::NOMEM),
     })?;
-    let marked = words::<1>(&mapping)[0].load(Ordering::SeqCst) == u64::from_ne_bytes(MAKING);
-    Ok(Examined { id, size: stat.size, content: content(&stat, &mapping), marked })
+    let marked = view.word(0) == u64::from_ne_bytes(MAKING);
+    Ok(Examined { content: content(&stat, |index| view.word(index * 8)), marked, ..examined })
 }
 
-/// `stat` is from before we attached.
-fn content(stat: &Stat, mapping: &Mapping) -> Content {
-    let first = || words::<1>(mapping)[0].load(Ordering::SeqCst).to_ne_bytes();
+/// What is in a segment with these words. `stat` is from before we attached.
+fn content(stat: &Stat, word: impl Fn(usize) -> u64) -> Content {
+    let first = || word(0).to_ne_bytes();
     if first() == MAGIC {
         return Content::Ring;
     }
-    if mapping.len() < START * 8 {
+    if stat.size < START * 8 {
         return Content::Foreign;
     }
-    let start = words::<START>(mapping);
     let is_over = match first() {
-        MAKING => match start[HOLDER].load(Ordering::SeqCst) {
+        MAKING => match word(HOLDER) {
             // It has not come to say who makes it.
             0 => has_ended(stat.creator),
-            holder => {
-                process::namespaces() == Some(start[NAMESPACES].load(Ordering::SeqCst))
-                    && Life::from_word(holder).is_over()
-            }
+            holder => process::namespaces() == Some(word(NAMESPACES)) && Life::from_word(holder).is_over(),
         },
         // Nobody has begun with anything: this may be anybody's. It is ours to remove only if nobody has it at all.
-        _ if start.iter().any(|word| word.load(Ordering::SeqCst) != 0) => return Content::Foreign,
+        _ if (0..START).any(|index| word(index) != 0) => return Content::Foreign,
         _ => stat.attached == 0 && has_ended(stat.creator),
     };
     // It may have been finished before its creator ended. From here on nobody changes it any more.
@@ -304,13 +287,5 @@ fn open_failed(name: &str, errno: Errno) -> OpenError {
         Errno::NOENT | Errno::INVAL | Errno::IDRM => OpenError::NotFound { name: name.into() },
         Errno::ACCESS | Errno::PERM => OpenError::Permission { name: name.into() },
         errno => system_error(name, "attaching to it")(errno),
-    }
-}
-
-fn unlink_failed(name: String, errno: Errno) -> UnlinkError {
-    match errno {
-        Errno::NOENT | Errno::INVAL | Errno::IDRM => UnlinkError::NotFound { name },
-        Errno::ACCESS | Errno::PERM => UnlinkError::Permission { name },
-        errno => UnlinkError::System { name, source: errno.into() },
     }
 }

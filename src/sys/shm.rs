@@ -3,6 +3,7 @@
 
 use super::mapping::Mapping;
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 use rustix::io::Errno;
 use std::io;
 use std::path::Path;
@@ -17,10 +18,19 @@ pub(crate) struct Stat {
     /// Bytes that it was made with.
     pub(crate) size: usize,
     pub(crate) owner: u32,
+    pub(crate) group: u32,
+    /// Its permission bits.
+    pub(crate) mode: u32,
     /// The pid of its creator, as it is in our pid namespace; 0 where it is in none that we see.
     pub(crate) creator: u32,
+    /// Likewise, of who has attached or detached last.
+    pub(crate) last: u32,
     /// How many times it is attached.
     pub(crate) attached: u64,
+    /// When somebody last attached, detached, and changed its mode or made it, in seconds since 1970. 0: never.
+    pub(crate) attached_at: u64,
+    pub(crate) detached_at: u64,
+    pub(crate) changed_at: u64,
     /// Whether it has no key any more, and is gone when the last one detaches.
     pub(crate) removed: bool,
 }
@@ -54,8 +64,14 @@ impl Id {
         Ok(Stat {
             size: found.shm_segsz,
             owner: found.shm_perm.uid,
+            group: found.shm_perm.gid,
+            mode: found.shm_perm.mode as u32 & 0o777,
             creator: found.shm_cpid as u32,
+            last: found.shm_lpid as u32,
             attached: found.shm_nattch as u64,
+            attached_at: found.shm_atime as u64,
+            detached_at: found.shm_dtime as u64,
+            changed_at: found.shm_ctime as u64,
             removed: found.shm_perm.mode as u32 & SHM_DEST != 0,
         })
     }
@@ -81,8 +97,17 @@ impl Id {
 
     /// Attaches its `size` bytes.
     pub(crate) fn attach(self, size: usize) -> io::Result<Mapping> {
+        self.attach_as(size, 0)
+    }
+
+    /// Attaches its `size` bytes for reading only.
+    pub(crate) fn attach_to_read(self, size: usize) -> io::Result<View> {
+        Ok(View { mapping: self.attach_as(size, libc::SHM_RDONLY)? })
+    }
+
+    fn attach_as(self, size: usize, flags: i32) -> io::Result<Mapping> {
         // SAFETY: a new mapping at a place that the kernel chooses.
-        Mapping::made(size, || match unsafe { libc::shmat(self.0, core::ptr::null(), 0) } {
+        Mapping::made(size, || match unsafe { libc::shmat(self.0, core::ptr::null(), flags) } {
             base if base.addr() == usize::MAX => Err(io::Error::last_os_error()),
             base => Ok(base),
         })
@@ -102,6 +127,79 @@ impl Id {
             _ => Ok(()),
         }
     }
+}
+
+/// The bytes of a segment, mapped for reading only: whoever tried to write would be killed by the kernel. They are copied,
+/// a word at a time, as others may write to them meanwhile.
+#[derive(Debug)]
+pub(crate) struct View {
+    mapping: Mapping,
+}
+
+impl View {
+    pub(crate) fn len(&self) -> usize {
+        self.mapping.len()
+    }
+
+    /// The word at `offset`, which is a multiple of 8. What is read later is not older.
+    pub(crate) fn word(&self, offset: usize) -> u64 {
+        let word = self.load(offset);
+        fence(Ordering::SeqCst);
+        word
+    }
+
+    /// Copies the bytes from `offset` on.
+    pub(crate) fn copy(&self, offset: usize, to: &mut [u8]) {
+        assert!(
+            offset.checked_add(to.len()).is_some_and(|end| end <= self.len()),
+            "whoever reads has looked how long it is"
+        );
+        let mut copied = 0;
+        while copied < to.len() {
+            let from = offset + copied;
+            let bytes = &self.load(from & !7).to_ne_bytes()[from % 8..];
+            let count = bytes.len().min(to.len() - copied);
+            to[copied..copied + count].copy_from_slice(&bytes[..count]);
+            copied += count;
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    fn load(&self, offset: usize) -> u64 {
+        assert!(offset % 8 == 0 && offset < self.len());
+        // SAFETY: it lies within what is mapped.
+        let word = unsafe { self.mapping.base().add(offset) }.cast::<AtomicU64>();
+        // SAFETY: aligned, and whole, as pages are mapped as a whole; others access it as they like, we by atomic loads.
+        let word = unsafe { word.as_ref() };
+        // Relaxed: the only kind of load that memory which cannot be written must be good for.
+        word.load(Ordering::Relaxed)
+    }
+}
+
+/// A line of what the kernel says of all segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) key: i32,
+    pub(crate) id: Id,
+    /// Bytes of it that are there, in memory or swapped out.
+    pub(crate) allocated: u64,
+}
+
+/// All segments of our IPC namespace, also those that we may not read; none where `/proc` is not there.
+pub(crate) fn table() -> Vec<Row> {
+    rows(&std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default())
+}
+
+fn rows(table: &str) -> Vec<Row> {
+    let mut lines = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let headings = lines.next().unwrap_or_default();
+    let row = |fields: Vec<&str>| {
+        let field = |name| fields.get(headings.iter().position(|&heading| heading == name)?).copied();
+        let bytes = |name| field(name).and_then(|number| number.parse::<u64>().ok());
+        let allocated = bytes("rss")?.saturating_add(bytes("swap").unwrap_or(0));
+        Some(Row { key: field("key")?.parse().ok()?, id: Id(field("shmid")?.parse().ok()?), allocated })
+    };
+    lines.filter_map(row).collect()
 }
 
 /// Of a segment that is gone when the last one detaches.
@@ -144,5 +242,37 @@ mod tests {
             assert_eq!(key_of(path.as_ref(), id).expect("it is there"), expected);
         }
         assert!(key_of("/nothing/here".as_ref(), 1).is_err());
+    }
+
+    #[test]
+    fn a_table_is_read_by_its_headings() {
+        let table =
+            "       key      shmid perms   size  rss swap\n -17 3 600 8192 4096 4096\n 5 x 600 1 2 3\n0 9 1600 1 2 3\n";
+        let row = |key, id, allocated| Row { key, id: Id(id), allocated };
+        assert_eq!(rows(table), [row(-17, 3, 8192), row(0, 9, 5)]);
+        assert_eq!(rows(""), []);
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_written_wherever_it_begins() {
+        let key = 0x5273_0000 | (std::process::id() & 0xffff) as i32;
+        let id = Id::create(key, 5_000, 0).expect("a free key");
+        let mapping = id.attach(5_000).expect("ours");
+        let view = id.attach_to_read(5_000).expect("ours");
+        id.remove().expect("ours");
+        for offset in 0..5_000 {
+            // SAFETY: it lies within what is mapped.
+            let byte = unsafe { mapping.base().add(offset) };
+            // SAFETY: nobody else has it.
+            unsafe { byte.write(offset as u8 ^ (offset >> 8) as u8) };
+        }
+        let expected: Vec<u8> = (0..5_000).map(|offset: usize| offset as u8 ^ (offset >> 8) as u8).collect();
+        for (offset, length) in [(0, 5_000), (1, 3), (7, 2), (8, 8), (13, 0), (4_985, 15), (4_999, 1)] {
+            let mut copy = vec![0; length];
+            view.copy(offset, &mut copy);
+            assert_eq!(copy, expected[offset..offset + length]);
+        }
+        assert_eq!(view.word(16).to_ne_bytes(), expected[16..24]);
+        assert_eq!(id.stat().expect("attached").attached, 2);
     }
 }

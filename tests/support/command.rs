@@ -73,7 +73,7 @@ pub fn masked(text: &str, words: &[(&str, &str)]) -> String {
 }
 
 fn mask_time(word: &str) -> &str {
-    let unit = word.trim_start_matches(|character: char| character.is_ascii_digit());
+    let unit = word.trim_start_matches('>').trim_start_matches(|character: char| character.is_ascii_digit());
     let is_time = unit.len() < word.len() && ["ms", "s", "min", "h", "d"].contains(&unit);
     if is_time { "TIME" } else { word }
 }

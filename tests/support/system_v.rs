@@ -1,4 +1,5 @@
 //! System V segments as any program can attach them, and names of processes as they stand there.
+#![allow(dead_code)] // each test file uses a part of it
 
 use super::support::memory::SystemV;
 use std::fs;

@@ -1,6 +1,7 @@
 //! `ringway create`: makes a ring.
 
 use crate::failure::{Code, Failure};
+use crate::observe;
 use crate::out::Out;
 use clap::{Args, ValueEnum};
 use ringway::Options;
@@ -12,7 +13,7 @@ use ringway::bytes::{Kind, Messages, Ring};
 /// `--type u64`, or of `--item-size 64` as one of `[u8; 64]`.
 #[derive(Debug, Args)]
 pub struct Create {
-    /// Name of the ring
+    /// The ring: a name, sysv:KEY, or a path
     name: String,
     /// One producer and one consumer, or many of either
     #[arg(long, value_enum)]
@@ -65,7 +66,7 @@ impl Create {
             Some(tag) => options.schema(tag),
             None => options,
         };
-        Ring::create(&self.name, kind, &messages, &options)?;
+        Ring::create(observe::source(&self.name)?, kind, &messages, &options)?;
         Ok(())
     }
 

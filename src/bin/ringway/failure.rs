@@ -32,6 +32,11 @@ impl Failure {
         Failure::Said(code, message.into())
     }
 
+    fn not_found(name: &str) -> Failure {
+        let message = format!("ring `{name}` was not found; `ringway ls` shows which there are");
+        Failure::new(Code::NotFound, message)
+    }
+
     /// Says it, and returns the code.
     pub fn report(self) -> ExitCode {
         let code = match self {
@@ -60,25 +65,31 @@ impl From<io::Error> for Failure {
 impl From<InspectError> for Failure {
     fn from(error: InspectError) -> Failure {
         let code = match error {
-            InspectError::Name(_) => Code::Usage,
+            InspectError::Name(_) | InspectError::NoName { .. } => Code::Usage,
             InspectError::NotFound { .. } => Code::NotFound,
             InspectError::Header { .. } | InspectError::NotAFile { .. } => Code::Corrupt,
             _ => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            InspectError::NotFound { name } => Failure::not_found(&name),
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 
 impl From<UnlinkError> for Failure {
     fn from(error: UnlinkError) -> Failure {
         let code = match error {
-            UnlinkError::Name(_) => Code::Usage,
+            UnlinkError::Name(_) | UnlinkError::NoName { .. } => Code::Usage,
             UnlinkError::NotFound { .. } => Code::NotFound,
             UnlinkError::NotARing { .. } => Code::Corrupt,
             UnlinkError::InUse { .. } | UnlinkError::Replaced { .. } => Code::Busy,
             _ => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            UnlinkError::NotFound { name } => Failure::not_found(&name),
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 
@@ -92,7 +103,13 @@ impl From<CreateError> for Failure {
             CreateError::AlreadyExists { .. } => Code::Busy,
             _ => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            CreateError::AlreadyExists { name } => {
+                let instead = format!("`ringway info {name}` shows by what, and `ringway rm {name}` removes it");
+                Failure::new(code, format!("ring `{name}` was not created: the name is taken; {instead}"))
+            }
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 
@@ -105,7 +122,10 @@ impl From<OpenError> for Failure {
             OpenError::TooManyProcesses { .. } | OpenError::Timeout { .. } => Code::Busy,
             _ => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            OpenError::NotFound { name } => Failure::not_found(&name),
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use crate::observe::{self, alive_and_dead};
 use crate::out::Out;
 use crate::show;
 use clap::Args;
-use ringway::inspect::{Segment, Temporary};
-use ringway::{UnlinkError, remove};
+use ringway::inspect::{Entry, Maker, Segment, Temporary};
+use ringway::{Source, UnlinkError, remove};
 use serde::Serialize;
 use std::io::Write;
 
@@ -15,6 +15,9 @@ use std::io::Write;
 /// What creators have left that were killed in the middle of making a ring. With --dead also rings whose last processes
 /// were killed, with the messages in them. That somebody is dead is the kernel's word, never a guess; what is in use is
 /// never removed, nor is a ring that all its processes have left in an orderly way.
+///
+/// Creators of older builds of this program prove in no way that they are alive. What they make, or have left, is removed
+/// only with --unproven: if nobody has it locked, and no process has the pid that its name says.
 #[derive(Debug, Args)]
 pub struct Gc {
     /// Only say what would be removed
@@ -23,6 +26,9 @@ pub struct Gc {
     /// Also remove rings whose last processes were killed
     #[arg(long)]
     dead: bool,
+    /// Also remove what creators of other builds seem to have left; look at it with --dry-run first
+    #[arg(long)]
+    unproven: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -32,7 +38,9 @@ pub struct Gc {
 #[derive(Debug, Serialize)]
 struct Removal {
     name: String,
-    /// `leftover` or `dead-ring`.
+    #[serde(skip)]
+    source: Source,
+    /// `leftover`, `unproven-leftover` or `dead-ring`.
     what: &'static str,
     allocated: u64,
     /// Messages that are lost with it.
@@ -45,10 +53,14 @@ struct Removal {
 impl Gc {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         let listing = observe::list()?;
-        let mut removals: Vec<Removal> =
-            listing.temporaries.iter().filter(|temporary| temporary.is_leftover).map(leftover).collect();
+        let leftovers = listing.temporaries.iter().filter_map(|temporary| match temporary.maker {
+            Maker::Dead => Some(leftover(temporary, "leftover")),
+            Maker::Unproven if self.unproven => Some(leftover(temporary, "unproven-leftover")),
+            _ => None,
+        });
+        let mut removals: Vec<Removal> = leftovers.collect();
         if self.dead {
-            removals.extend(listing.rings.iter().filter_map(|ring| dead_ring(&ring.name, &ring.path)));
+            removals.extend(listing.rings.iter().filter_map(dead_ring));
         }
         if !self.dry_run {
             removals.retain_mut(Removal::carry_out);
@@ -66,27 +78,29 @@ impl Gc {
     }
 }
 
-fn leftover(temporary: &Temporary) -> Removal {
-    let (name, allocated) = (temporary.name.clone(), temporary.allocated);
-    Removal { name, what: "leftover", allocated, messages: 0, removed: false, error: None }
+fn leftover(temporary: &Temporary, what: &'static str) -> Removal {
+    let Temporary { name, source, allocated, .. } = temporary.clone();
+    Removal { name, source, what, allocated, messages: 0, removed: false, error: None }
 }
 
 /// The ring, if somebody died in it and nobody is left.
-fn dead_ring(name: &str, path: &std::path::Path) -> Option<Removal> {
-    let picture = Segment::open_path(path).ok()?.picture().ok()?;
+fn dead_ring(ring: &Entry) -> Option<Removal> {
+    let picture = Segment::open(&ring.source).ok()?.picture().ok()?;
     let (alive, dead) = alive_and_dead(&picture);
     let messages = picture.contents.as_ref()?.fill;
     let is_dead = !picture.in_use && alive == 0 && dead > 0;
     let allocated = picture.file.allocated;
-    is_dead.then(|| Removal { name: name.into(), what: "dead-ring", allocated, messages, removed: false, error: None })
+    let (name, source) = (ring.name.clone(), ring.source.clone());
+    is_dead.then_some(Removal { name, source, what: "dead-ring", allocated, messages, removed: false, error: None })
 }
 
 impl Removal {
     /// Removes it, if it still is what it was. Says whether there is anything to be said of it.
     fn carry_out(&mut self) -> bool {
         let removed = match self.what {
-            "leftover" => remove::leftover(&self.name),
-            _ => remove::unused_ring(&self.name),
+            "leftover" => remove::leftover(&self.source),
+            "unproven-leftover" => remove::unproven_leftover(&self.name),
+            _ => remove::unused_ring(&self.source),
         };
         match removed {
             Ok(()) => self.removed = true,
@@ -108,6 +122,7 @@ impl Removal {
         let (name, size) = (show::harmless(&self.name), show::bytes(self.allocated));
         let what = match self.what {
             "leftover" => "left by a creator that was killed".to_owned(),
+            "unproven-leftover" => "of a creator of another build that is not there any more, it seems".to_owned(),
             _ => format!("its last processes were killed, messages in it: {}", self.messages),
         };
         let error = self.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();

@@ -1,12 +1,12 @@
 //! `ringway info`: all that is known of one ring.
 
 use crate::failure::{Code, Failure};
-use crate::observe::{self, Observed, Watched};
+use crate::observe::{self, Activity, Observed, Watched};
 use crate::out::{Out, Style};
 use crate::report;
 use crate::show::{self, Cell};
 use clap::Args;
-use ringway::inspect::{Contents, HeldCell, Kind, Layout, PeerState, Picture, Process, RoleHolder};
+use ringway::inspect::{Contents, HeldCell, Kind, Layout, PeerState, Picture, Process, RoleHolder, SystemV};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -14,9 +14,17 @@ use std::time::Duration;
 ///
 /// Layout, positions, who is attached, who holds which cell and for how long, deaths and what was made good after them. Of
 /// a ring whose header is wrong it says what is wrong, and exits with 4.
+///
+/// SEEN is when a process was last known to be at work on the ring: `now` if its end moved while we looked, and it is the
+/// only one that has such an end; else how long ago it last attached, made or gave up an end, waited, or looked for the
+/// dead. Who waits is seen every 100 ms; who pushes and pops without having to wait leaves no trace, and may have done so
+/// since. HELD is for how long we have seen a cell held; it may have been before.
+///
+/// A System V segment is attached to be looked at, for a moment and for reading only: who has attached or detached last may
+/// be an earlier run of this command, or of `ls`.
 #[derive(Debug, Args)]
 pub struct Info {
-    /// The ring: a name, or a path
+    /// The ring: a name, sysv:KEY, or a path
     name: String,
     /// How long to measure rates for, in milliseconds
     #[arg(long, default_value_t = 100, value_name = "MS")]
@@ -79,13 +87,32 @@ fn line(out: &mut Out, key: &str, value: &str) -> io::Result<()> {
 
 fn file(out: &mut Out, picture: &Picture) -> io::Result<()> {
     let file = &picture.file;
-    let unlinked = if file.links == 0 { ", unlinked: it goes with the last process that has it open" } else { "" };
-    let path = show::harmless(&picture.path.display().to_string());
-    line(out, "file", &format!("{path}  inode {}{unlinked}", file.inode))?;
+    let unlinked = if file.links == 0 { ", without a name: it goes with the last process that has it" } else { "" };
+    match (&picture.system_v, report::path(picture)) {
+        (Some(segment), _) => system_v(out, segment, picture, unlinked)?,
+        (None, path) => {
+            let path = show::harmless(&path.unwrap_or_default());
+            line(out, "file", &format!("{path}  inode {}{unlinked}", file.inode))?;
+        }
+    }
     let (owner, group) = (show::user(file.owner), show::group(file.group));
     line(out, "owner", &format!("{owner}:{group}  mode {:04o}", file.mode))?;
     let (size, allocated, page) = (show::bytes(file.size), show::bytes(file.allocated), show::bytes(file.page));
     line(out, "memory", &format!("{size} ({} bytes), {allocated} set aside, pages of {page}", file.size))
+}
+
+/// What the kernel keeps of a System V segment.
+fn system_v(out: &mut Out, segment: &SystemV, picture: &Picture, unlinked: &str) -> io::Result<()> {
+    line(out, "segment", &format!("System V, shmid {}{unlinked}", segment.id))?;
+    let process = |pid: u32| if pid == 0 { "a process elsewhere".to_owned() } else { format!("process {pid}") };
+    let (creator, last) = (process(segment.creator), process(segment.last));
+    line(out, "made", &format!("by {creator}"))?;
+    line(out, "attached", &format!("{} now, last change by {last}", segment.attached))?;
+    let ago =
+        |time: Option<_>| time.map_or_else(|| "never".to_owned(), |then| show::ago(then, picture.taken_at) + " ago");
+    let (attached, detached) = (ago(segment.attached_at), ago(segment.detached_at));
+    let changed = ago(Some(segment.changed_at));
+    line(out, "times", &format!("attached {attached}, detached {detached}, made or changed {changed}"))
 }
 
 /// What the header says.
@@ -144,8 +171,8 @@ fn inside(out: &mut Out, contents: &Contents, observed: &Observed) -> io::Result
         let corrupted = out.styled(Style::Bad, &corrupted.to_string());
         line(out, if index == 0 { "corrupted" } else { "" }, &corrupted)?;
     }
-    processes(out, contents, picture)?;
-    held(out, contents)
+    processes(out, contents, observed)?;
+    held(out, contents, observed)
 }
 
 fn role(holder: RoleHolder) -> String {
@@ -157,14 +184,26 @@ fn role(holder: RoleHolder) -> String {
     }
 }
 
-fn processes(out: &mut Out, contents: &Contents, picture: &Picture) -> io::Result<()> {
+fn processes(out: &mut Out, contents: &Contents, observed: &Observed) -> io::Result<()> {
+    let now = observed.picture.taken_at;
     if contents.processes.is_empty() {
         return line(out, "processes", "none is attached");
     }
     writeln!(out)?;
-    let headings =
-        [("PID", true), ("STATE", false), ("ENDS", false), ("SINCE", true), ("DEATHS", true), ("COMMAND", false)];
+    let headings = [
+        ("PID", true),
+        ("STATE", false),
+        ("ENDS", false),
+        ("SINCE", true),
+        ("SEEN", true),
+        ("DEATHS", true),
+        ("COMMAND", false),
+    ];
     let row = |process: &Process| {
+        let seen = match observed.activity(process) {
+            Activity::Now => "now".to_owned(),
+            Activity::At(time) => show::ago(time, now),
+        };
         let style = match process.state {
             PeerState::Dead => Style::Bad,
             PeerState::Stopped => Style::Odd,
@@ -176,7 +215,8 @@ fn processes(out: &mut Out, contents: &Contents, picture: &Picture) -> io::Resul
             Cell::plain(process.pid.to_string()),
             Cell::styled(style, report::state(process.state)),
             Cell::plain(ends(process)),
-            Cell::plain(show::ago(process.attached_at, picture.taken_at)),
+            Cell::plain(show::ago(process.attached_at, now)),
+            Cell::plain(seen),
             Cell::plain(process.deaths_before.to_string()),
             Cell::plain(command.unwrap_or_else(|| elsewhere.to_owned())),
         ]
@@ -197,14 +237,22 @@ pub fn ends(process: &Process) -> String {
     if ends.is_empty() { "-".to_owned() } else { ends.join(", ") }
 }
 
-fn held(out: &mut Out, contents: &Contents) -> io::Result<()> {
+fn held(out: &mut Out, contents: &Contents, observed: &Observed) -> io::Result<()> {
     if contents.held.is_empty() {
         return Ok(());
     }
     writeln!(out)?;
-    let headings =
-        [("CELL", true), ("POSITION", true), ("MESSAGES", true), ("PID", true), ("DOES", false), ("IN THE WAY", true)];
-    let row = |held: &HeldCell| {
+    let headings = [
+        ("CELL", true),
+        ("POSITION", true),
+        ("MESSAGES", true),
+        ("PID", true),
+        ("DOES", false),
+        ("HELD", true),
+        ("IN THE WAY", true),
+    ];
+    let row = |(held, held_for): (&HeldCell, &Duration)| {
+        let held_for = if held_for.is_zero() { "?".to_owned() } else { format!(">{}", show::duration(*held_for)) };
         let in_the_way = held.in_the_way_for.map(|time| format!("for {}", show::duration(time)));
         vec![
             Cell::plain(held.cell.to_string()),
@@ -212,11 +260,12 @@ fn held(out: &mut Out, contents: &Contents) -> io::Result<()> {
             Cell::plain(held.messages.to_string()),
             Cell::plain(held.pid.to_string()),
             Cell::plain(if held.pushing { "push" } else { "pop" }),
+            Cell::plain(held_for),
             in_the_way.map_or_else(|| Cell::plain("no"), |text| Cell::styled(Style::Odd, text)),
         ]
     };
     const MOST: usize = 20;
-    let rows: Vec<Vec<Cell>> = contents.held.iter().take(MOST).map(row).collect();
+    let rows: Vec<Vec<Cell>> = contents.held.iter().zip(&observed.held_for).take(MOST).map(row).collect();
     show::table(out, &headings, &rows)?;
     match contents.held_count as usize {
         count if count > MOST => writeln!(out, "and {} more", count - MOST),

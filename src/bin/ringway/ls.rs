@@ -6,13 +6,15 @@ use crate::out::{Out, Style};
 use crate::report;
 use crate::show::{self, Cell, Heading};
 use clap::{Args, ValueEnum};
-use ringway::inspect::Listing;
+use ringway::inspect::{Listing, Maker};
 use std::io::Write;
 use std::time::Duration;
 
 /// List the rings of this machine.
 ///
-/// All that have a name in /dev/shm, of every type and version; those that are named, if any. What is no ring is left out.
+/// All that have a name in /dev/shm or a System V key, of every type and version; those that are named, if any. What is no
+/// ring is left out. Rings in memory that has no name, memfds, are listed when they are named: /proc/PID/fd/N. A terminal
+/// that is too narrow gets fewer columns; -o says which, whatever the width.
 #[derive(Debug, Args)]
 pub struct Ls {
     /// Rings to list; all if none is given
@@ -71,6 +73,9 @@ impl Column {
         Column::Age,
     ];
 
+    /// Those that are left out where there is no room, when nobody has asked for them.
+    const FIRST_TO_GO: [Column; 5] = [Column::Mode, Column::Size, Column::Owner, Column::Item, Column::Capacity];
+
     fn heading(self) -> Heading {
         match self {
             Column::Name => ("NAME", false),
@@ -117,25 +122,46 @@ impl Ls {
             };
             return out.json(&list);
         }
-        let headings: Vec<Heading> = self.columns.iter().map(|column| column.heading()).collect();
-        let bars = out.is_terminal;
-        let row = |ring: &Observed| self.columns.iter().map(|&column| cell(ring, column, bars)).collect();
-        let rows: Vec<Vec<Cell>> = rings.iter().map(row).collect();
+        let (headings, rows) = self.fitting(&rings, out);
         show::table(out, &headings, &rows)?;
-        let leftovers = temporaries.iter().filter(|temporary| temporary.is_leftover).count();
+        let of = |maker| temporaries.iter().filter(|temporary| temporary.maker == maker).count();
+        let (leftovers, unproven) = (of(Maker::Dead), of(Maker::Unproven));
         if leftovers > 0 {
             writeln!(out, "{leftovers} left by creators that were killed: `ringway gc` removes them")?;
         }
+        if unproven > 0 {
+            writeln!(out, "{unproven} being made, or left, by creators of another build: see `ringway gc --unproven`")?;
+        }
         if unreadable > 0 {
-            writeln!(out, "{unreadable} more files may not be read, and may be rings")?;
+            writeln!(out, "{unreadable} more files or System V segments may not be read, and may be rings")?;
         }
         Ok(())
     }
 }
 
+impl Ls {
+    /// The table. Unless columns were asked for, what fits into the terminal.
+    fn fitting(&self, rings: &[Observed], out: &Out) -> (Vec<Heading>, Vec<Vec<Cell>>) {
+        let table = |columns: &[Column], bars: bool| {
+            let row = |ring: &Observed| columns.iter().map(|&column| cell(ring, column, bars)).collect();
+            let headings: Vec<Heading> = columns.iter().map(|column| column.heading()).collect();
+            (headings, rings.iter().map(row).collect::<Vec<Vec<Cell>>>())
+        };
+        let mut columns = self.columns.clone();
+        let mut shown = table(&columns, out.is_terminal);
+        let mut less = [None].into_iter().chain(Column::FIRST_TO_GO.map(Some));
+        while self.columns == Column::ALL && show::width(&shown.0, &shown.1) > out.width {
+            let Some(gone) = less.next() else { break };
+            columns.retain(|&column| Some(column) != gone);
+            shown = table(&columns, false);
+        }
+        shown
+    }
+}
+
 /// Pictures of all that are still there.
 fn all(listing: &Listing, interval: Duration) -> Vec<Observed> {
-    let watched = listing.rings.iter().filter_map(|ring| Watched::open(&ring.path).ok()).collect();
+    let watched = listing.rings.iter().filter_map(|ring| Watched::open(&ring.source).ok()).collect();
     look_twice(watched, interval)
 }
 
@@ -162,8 +188,8 @@ fn cell(ring: &Observed, column: Column, bars: bool) -> Cell {
     match column {
         Column::Name => Cell::plain(show::harmless(&picture.name)),
         Column::Kind => match (report::status(picture), layout.and_then(|layout| layout.kind)) {
-            (_, Some(kind)) => Cell::plain(report::kind(kind)),
-            (status, None) => Cell::styled(Style::Bad, status),
+            ("ok", Some(kind)) => Cell::plain(report::kind(kind)),
+            (status, _) => Cell::styled(Style::Bad, status),
         },
         Column::Item => of_layout(&|layout| show::bytes(layout.item_size)),
         Column::Capacity => of_layout(&|layout| layout.capacity.to_string()),
@@ -181,7 +207,7 @@ fn cell(ring: &Observed, column: Column, bars: bool) -> Cell {
             other => Cell::styled(Style::Bad, other),
         },
         Column::Inode => Cell::plain(picture.file.inode.to_string()),
-        Column::Path => Cell::plain(show::harmless(&picture.path.display().to_string())),
+        Column::Path => Cell::plain(show::harmless(&report::path(picture).unwrap_or_default())),
     }
 }
 

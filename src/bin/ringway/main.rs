@@ -32,8 +32,8 @@ use std::process::ExitCode;
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 corrupt or of another version, 5 busy.
 
-A NAME is the name of a ring. With a `/` in it, it is the path of a file: /proc/PID/fd/N is a ring that a process has \
-open, whether or not it has a name.";
+A NAME is the name of a ring. `sysv:0x1234` is the System V segment with that key. With a `/` in it, it is the path of a \
+file: /proc/PID/fd/N is a ring that a process has open, whether or not it has a name.";
 
 /// See, feed, drain and heal rings in shared memory.
 #[derive(Debug, Parser)]

@@ -8,6 +8,8 @@ pub struct Out {
     stdout: BufWriter<StdoutLock<'static>>,
     /// Somebody looks at it: bars and the like may be drawn.
     pub is_terminal: bool,
+    /// Columns of the terminal.
+    pub width: usize,
     colour: bool,
 }
 
@@ -24,7 +26,10 @@ pub enum Style {
 impl Out {
     pub fn new() -> Out {
         let is_terminal = io::stdout().is_terminal();
-        Out { stdout: BufWriter::new(io::stdout().lock()), is_terminal, colour: is_terminal && colour_is_welcome() }
+        let columns = if is_terminal { ratatui::crossterm::terminal::size().ok() } else { None };
+        let width = columns.map(|(columns, _)| usize::from(columns)).filter(|&columns| columns > 0);
+        let colour = is_terminal && colour_is_welcome();
+        Out { stdout: BufWriter::new(io::stdout().lock()), is_terminal, width: width.unwrap_or(usize::MAX), colour }
     }
 
     /// `text` in its style, where there is colour.

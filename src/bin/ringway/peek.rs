@@ -1,6 +1,6 @@
 //! `ringway peek`: what lies in a ring, without consuming it.
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::observe;
 use crate::out::{Out, Style};
 use clap::Args;
@@ -14,7 +14,7 @@ use std::io::{self, Write};
 /// is whole; it may have been popped since.
 #[derive(Debug, Args)]
 pub struct Peek {
-    /// The ring: a name, or a path
+    /// The ring: a name, sysv:KEY, or a path
     name: String,
     /// At most so many messages
     #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
@@ -40,7 +40,14 @@ struct Message {
 
 impl Peek {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
-        let messages = observe::open(&self.name)?.peek(self.count, self.bytes)?;
+        let segment = observe::open(&self.name)?;
+        let messages = segment.peek(self.count, self.bytes)?;
+        // There seems to be nothing: is it in order?
+        let corrupted =
+            if messages.is_empty() { segment.picture()?.contents.map(|contents| contents.corrupted) } else { None };
+        if let Some(corrupted) = corrupted.unwrap_or_default().first() {
+            return Err(Failure::new(Code::Corrupt, corrupted.to_string()));
+        }
         if self.json {
             return out.json(&messages.iter().map(Message::from).collect::<Vec<_>>());
         }
@@ -68,7 +75,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// Sixteen bytes a line, as digits and as text.
 fn print(out: &mut Out, message: &Glimpse) -> io::Result<()> {
     let redelivered = if message.redelivered { " to be redelivered" } else { "" };
-    let head = out.styled(Style::Heading, &format!("{}{redelivered}", message.position));
+    let head = out.styled(Style::Heading, &format!("message {}{redelivered}", message.position));
     writeln!(out, "{head}")?;
     for line in message.bytes.chunks(16) {
         let digits: Vec<String> =

@@ -5,16 +5,20 @@ use crate::out::Out;
 use crate::peek::hex;
 use crate::transfer::{self, Format, Progress, Target};
 use clap::Args;
-use ringway::bytes::Consumer;
-use ringway::{PopError, TryPopError};
+use ringway::PopError;
+use ringway::bytes::{Consumer, Peek};
 use std::io::{self, Write};
 use std::time::Duration;
 
 /// Pop messages, and write them to standard output.
 ///
 /// Until the ring is empty; with --follow, until its producers have left or died. Each is a line, without the zeros at its
-/// end; with --hex, or --binary, exactly its bytes. A message is gone from the ring before it is written: what looks and
-/// does not take is `peek`. The consumer's role of an spsc ring must be free.
+/// end; with --hex, or --binary, exactly its bytes. What looks and does not take is `peek`. The consumer's role of an spsc
+/// ring must be free.
+///
+/// A message leaves the ring when it has been written, so that none is lost when this command is killed: those that it was
+/// just writing, up to 255, are then delivered again, and so come out twice, the last of them perhaps cut off. What a
+/// program behind a pipe has not read when that ends is lost to it.
 #[derive(Debug, Args)]
 pub struct Recv {
     #[command(flatten)]
@@ -32,46 +36,49 @@ pub struct Recv {
     follow: bool,
 }
 
-/// What became of a pop.
-enum Popped {
-    Message,
-    /// There will be no more.
-    Nothing,
-}
+/// Messages that are written, and then handed over, at once.
+const BATCH: usize = 255;
+/// Bytes of them, if there is more than one.
+const BATCH_BYTES: usize = 1 << 16;
 
 impl Recv {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         let ring = self.target.open()?;
         let mut consumer = ring.consumer()?;
-        let mut message = vec![0; ring.message_size()];
+        let size = ring.message_size();
+        let mut batch = vec![0; size * (BATCH_BYTES / size).clamp(1, BATCH.min(ring.capacity()))];
         let mut progress = Progress::new("received");
-        while self.count.is_none_or(|count| progress.count() < count) {
-            match self.pop(&mut consumer, &mut message, out)? {
-                Popped::Message => self.write(out, &message)?,
-                Popped::Nothing => break,
+        loop {
+            let left = self.count.map_or(u64::MAX, |count| count.saturating_sub(progress.count()));
+            let room = ((batch.len() / size) as u64).min(left) as usize;
+            if room == 0 {
+                return Ok(());
             }
-            progress.step();
+            let messages = &mut batch[..room * size];
+            let Some(lent) = self.peek(&mut consumer, messages)? else { return Ok(()) };
+            let count = lent.count();
+            for message in messages.chunks_exact(size).take(count) {
+                self.write(out, message)?;
+            }
+            // Handed over only when they are where they are to go.
+            out.flush()?;
+            lent.release();
+            progress.step(count as u64);
         }
-        Ok(())
     }
 
-    fn pop(&self, consumer: &mut Consumer, message: &mut [u8], out: &mut Out) -> Result<Popped, Failure> {
-        match consumer.try_pop(message) {
-            Ok(_) => return Ok(Popped::Message),
-            Err(TryPopError::Corrupted(corrupted)) => return Err(Failure::new(Code::Corrupt, corrupted.to_string())),
-            // Somebody may wait for what has been written so far.
-            Err(_) => out.flush()?,
-        }
-        let popped = match self.timeout {
-            Some(timeout) => consumer.pop_timeout(message, Duration::from_millis(timeout)),
-            None if self.follow => consumer.pop(message),
-            None => consumer.pop_timeout(message, Duration::ZERO),
+    /// The next messages; `None` when there will be no more.
+    fn peek<'c>(&self, consumer: &'c mut Consumer, to: &mut [u8]) -> Result<Option<Peek<'c>>, Failure> {
+        let patience = match self.timeout {
+            Some(timeout) => Duration::from_millis(timeout),
+            None if self.follow => Duration::MAX,
+            None => Duration::ZERO,
         };
-        match popped {
-            Ok(_) => Ok(Popped::Message),
-            Err(PopError::Closed) if self.follow || self.timeout.is_none() => Ok(Popped::Nothing),
+        match consumer.peek_slice_timeout(to, patience) {
+            Ok(lent) => Ok(Some(lent)),
+            Err(PopError::Closed) if self.follow || self.timeout.is_none() => Ok(None),
             Err(PopError::Closed) => Err(Failure::new(Code::Busy, PopError::Closed.to_string())),
-            Err(PopError::Timeout { pid: None }) if self.timeout.is_none() => Ok(Popped::Nothing),
+            Err(PopError::Timeout { pid: None }) if self.timeout.is_none() => Ok(None),
             Err(PopError::Timeout { pid }) => Err(transfer::too_late("no message", pid)),
             Err(PopError::Corrupted(corrupted)) => Err(Failure::new(Code::Corrupt, corrupted.to_string())),
             Err(error) => Err(Failure::new(Code::Failed, error.to_string())),

@@ -1,10 +1,10 @@
 //! What `--json` prints. The names and meanings of these fields are stable: some may be added, none changes.
 
-use crate::observe::{Observed, alive_and_dead};
+use crate::observe::{Activity, Observed, alive_and_dead};
 use crate::show;
-use ringway::inspect::{Contents, HeldCell, Kind, Lifetime, PeerState, Picture, Process, RoleHolder, Temporary};
+use ringway::inspect::{Contents, HeldCell, Kind, Lifetime, Maker, PeerState, Picture, Process, RoleHolder, Temporary};
 use serde::Serialize;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Of `ls`.
 #[derive(Debug, Serialize)]
@@ -20,7 +20,10 @@ pub struct List {
 pub struct InTheMaking {
     name: String,
     creator: u32,
+    /// Its creator is dead.
     leftover: bool,
+    /// Its creator is of another build, and proves in no way that is known here that it is alive.
+    unproven: bool,
     allocated: u64,
 }
 
@@ -28,7 +31,8 @@ pub struct InTheMaking {
 #[derive(Debug, Serialize)]
 pub struct Ring {
     name: String,
-    path: String,
+    /// Null for a System V segment.
+    path: Option<String>,
     /// `ok`, `damaged` (words that no correct process writes), `corrupt` (the header is wrong) or `other-version`.
     status: &'static str,
     version: Option<u32>,
@@ -37,6 +41,8 @@ pub struct Ring {
     alive: usize,
     dead: usize,
     file: File,
+    /// Null for a file.
+    system_v: Option<SystemV>,
     layout: Option<Layout>,
     contents: Option<Inside>,
     rates: Option<Rates>,
@@ -56,6 +62,17 @@ struct File {
     group_name: String,
     /// In octal digits.
     mode: String,
+}
+
+#[derive(Debug, Serialize)]
+struct SystemV {
+    id: i32,
+    creator: u32,
+    last: u32,
+    attached: u64,
+    attached_at: Option<f64>,
+    detached_at: Option<f64>,
+    changed_at: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +129,10 @@ struct Attached {
     other_pid_namespace: bool,
     command: Option<Vec<String>>,
     attached_at: f64,
+    /// It was at work on the ring then, and perhaps since.
+    seen_at: f64,
+    /// It was at work while we looked, and nobody else can have been it. False says nothing.
+    active: bool,
     producers: u64,
     consumers: u64,
     deaths_before: u64,
@@ -134,6 +155,8 @@ struct Held {
     pushing: bool,
     adopted: u8,
     in_the_way_for: Option<f64>,
+    /// It was seen held for so long, and may have been before.
+    held_for: f64,
 }
 
 /// Messages per second.
@@ -141,6 +164,10 @@ struct Held {
 struct Rates {
     pushed: f64,
     popped: f64,
+}
+
+pub fn path(picture: &Picture) -> Option<String> {
+    picture.path.as_ref().map(|path| path.display().to_string())
 }
 
 /// The word for how a ring is, here and in tables.
@@ -191,7 +218,8 @@ impl From<&Temporary> for InTheMaking {
         InTheMaking {
             name: temporary.name.clone(),
             creator: temporary.creator,
-            leftover: temporary.is_leftover,
+            leftover: temporary.maker == Maker::Dead,
+            unproven: temporary.maker == Maker::Unproven,
             allocated: temporary.allocated,
         }
     }
@@ -204,7 +232,7 @@ impl From<&Observed> for Ring {
         let file = &picture.file;
         Ring {
             name: picture.name.clone(),
-            path: picture.path.display().to_string(),
+            path: path(picture),
             status: status(picture),
             version: picture.version,
             errors: picture.errors.iter().map(ToString::to_string).collect(),
@@ -224,8 +252,9 @@ impl From<&Observed> for Ring {
                 group_name: show::group(file.group),
                 mode: format!("{:04o}", file.mode),
             },
+            system_v: picture.system_v.as_ref().map(system_v),
             layout: picture.layout.as_ref().map(layout),
-            contents: picture.contents.as_ref().map(inside),
+            contents: picture.contents.as_ref().map(|contents| inside(contents, observed)),
             rates: observed.rates.map(|rates| Rates { pushed: rates.pushed, popped: rates.popped }),
         }
     }
@@ -252,16 +281,28 @@ fn layout(layout: &ringway::inspect::Layout) -> Layout {
     }
 }
 
-fn inside(contents: &Contents) -> Inside {
+fn system_v(of: &ringway::inspect::SystemV) -> SystemV {
+    SystemV {
+        id: of.id,
+        creator: of.creator,
+        last: of.last,
+        attached: of.attached,
+        attached_at: of.attached_at.map(seconds),
+        detached_at: of.detached_at.map(seconds),
+        changed_at: seconds(of.changed_at),
+    }
+}
+
+fn inside(contents: &Contents, observed: &Observed) -> Inside {
     Inside {
         pushed: contents.pushed,
         popped: contents.popped,
         fill: contents.fill,
         still: contents.still,
-        processes: contents.processes.iter().map(attached).collect(),
+        processes: contents.processes.iter().map(|process| attached(process, observed)).collect(),
         producer: contents.roles.map(|roles| role(roles.producer)),
         consumer: contents.roles.map(|roles| role(roles.consumer)),
-        held: contents.held.iter().map(held).collect(),
+        held: contents.held.iter().zip(&observed.held_for).map(held).collect(),
         held_count: contents.held_count,
         orphans: contents.orphans,
         skips: contents.skips,
@@ -276,7 +317,7 @@ fn inside(contents: &Contents) -> Inside {
     }
 }
 
-fn attached(process: &Process) -> Attached {
+fn attached(process: &Process, observed: &Observed) -> Attached {
     Attached {
         record: process.record,
         pid: process.pid,
@@ -284,6 +325,8 @@ fn attached(process: &Process) -> Attached {
         other_pid_namespace: process.elsewhere,
         command: process.command.clone(),
         attached_at: seconds(process.attached_at),
+        seen_at: seconds(process.seen_at),
+        active: observed.activity(process) == Activity::Now,
         producers: process.producers,
         consumers: process.consumers,
         deaths_before: process.deaths_before,
@@ -300,7 +343,7 @@ fn role(holder: RoleHolder) -> Role {
     Role { state, pid }
 }
 
-fn held(held: &HeldCell) -> Held {
+fn held((held, held_for): (&HeldCell, &Duration)) -> Held {
     Held {
         cell: held.cell,
         position: held.position,
@@ -310,5 +353,6 @@ fn held(held: &HeldCell) -> Held {
         pushing: held.pushing,
         adopted: held.adopted,
         in_the_way_for: held.in_the_way_for.map(|time| time.as_secs_f64()),
+        held_for: held_for.as_secs_f64(),
     }
 }

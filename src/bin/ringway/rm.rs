@@ -14,7 +14,7 @@ use ringway::{UnlinkError, remove};
 /// its memory is freed when the last of them leaves. Who is alive is the kernel's word, and nobody attaches meanwhile.
 #[derive(Debug, Args)]
 pub struct Rm {
-    /// Names of rings
+    /// Rings: names, sysv:KEY, or paths
     #[arg(required = true)]
     names: Vec<String>,
     /// Also while processes are attached
@@ -25,9 +25,10 @@ pub struct Rm {
 impl Rm {
     pub fn run(self, _: &mut Out) -> Result<(), Failure> {
         for name in &self.names {
+            let source = observe::source(name)?;
             match self.force {
-                true => remove::ring(name)?,
-                false => remove::unused_ring(name).map_err(|error| explained(name, error))?,
+                true => remove::ring(source)?,
+                false => remove::unused_ring(source).map_err(|error| explained(name, error))?,
             }
         }
         Ok(())
@@ -36,17 +37,12 @@ impl Rm {
 
 /// Who it is that uses it, and what to do about it.
 fn explained(name: &str, error: UnlinkError) -> Failure {
-    let users = match &error {
-        UnlinkError::InUse { .. } => users(name),
-        _ => None,
-    };
-    match users {
-        Some(users) => Failure::new(
-            Code::Busy,
-            format!("ring `{name}` was not removed: it is in use by {users}, or remove it with --force"),
-        ),
-        None => error.into(),
+    if !matches!(error, UnlinkError::InUse { .. }) {
+        return error.into();
     }
+    let users = users(name).map_or_else(|| "; stop its processes".to_owned(), |users| format!(" by {users}"));
+    let message = format!("ring `{name}` was not removed: it is in use{users}, or remove it with --force");
+    Failure::new(Code::Busy, message)
 }
 
 /// `process 12 (./a), process 13 (./b); stop them`.

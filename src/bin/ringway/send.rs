@@ -36,7 +36,7 @@ impl Send {
         let mut progress = Progress::new("sent");
         while self.count.is_none_or(|count| progress.count() < count) && input.next(&mut message)? {
             self.push(&mut producer, &message)?;
-            progress.step();
+            progress.step(1);
         }
         Ok(())
     }

@@ -100,27 +100,47 @@ impl Cell {
 /// A column's heading, and whether its cells are aligned to the right.
 pub type Heading = (&'static str, bool);
 
-/// Prints rows under their headings, each column as wide as it must be.
-pub fn table(out: &mut Out, headings: &[Heading], rows: &[Vec<Cell>]) -> io::Result<()> {
+/// What stands between two columns.
+const GAP: &str = "  ";
+
+/// How wide each column must be.
+fn widths(headings: &[Heading], rows: &[Vec<Cell>]) -> Vec<usize> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count());
         cells.chain([headings[column].0.chars().count()]).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    (0..headings.len()).map(width).collect()
+}
+
+/// How wide a table is.
+pub fn width(headings: &[Heading], rows: &[Vec<Cell>]) -> usize {
+    let widths = widths(headings, rows);
+    widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+}
+
+/// Prints rows under their headings, each column as wide as it must be. On a terminal the last column is cut off where
+/// that ends.
+pub fn table(out: &mut Out, headings: &[Heading], rows: &[Vec<Cell>]) -> io::Result<()> {
+    let widths = widths(headings, rows);
+    let before_last: usize = widths.iter().rev().skip(1).map(|width| width + GAP.len()).sum();
+    let room = out.width.saturating_sub(before_last).max(10);
     let head = headings.iter().map(|(heading, _)| Cell::styled(Style::Heading, *heading)).collect();
     for row in std::iter::once(&head).chain(rows) {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let padding = " ".repeat(widths[column] - cell.text.chars().count());
-            let text = out.styled(cell.style, &cell.text);
             let last = column + 1 == row.len();
+            let text = match last && cell.text.chars().count() > room {
+                true => out.styled(cell.style, &(cell.text.chars().take(room - 1).collect::<String>() + "…")),
+                false => out.styled(cell.style, &cell.text),
+            };
             match headings[column].1 {
                 true => line += &format!("{padding}{text}"),
                 false if last => line += &text,
                 false => line += &format!("{text}{padding}"),
             }
             if !last {
-                line += "  ";
+                line += GAP;
             }
         }
         writeln!(out, "{line}")?;

@@ -1,6 +1,7 @@
 //! What `send` and `recv` have in common: how messages are written, how long they wait, and how they get on.
 
 use crate::failure::{Code, Failure};
+use crate::observe;
 use crate::show;
 use clap::Args;
 use ringway::bytes::Ring;
@@ -22,7 +23,7 @@ pub struct Format {
 /// The ring that messages go to, or come from.
 #[derive(Debug, Args)]
 pub struct Target {
-    /// The ring
+    /// The ring: a name, sysv:KEY, or a path
     name: String,
     /// Also if it belongs to another user, who can stop this command by truncating the ring
     #[arg(long)]
@@ -31,9 +32,10 @@ pub struct Target {
 
 impl Target {
     pub fn open(&self) -> Result<Ring, Failure> {
-        match Ring::open(&self.name) {
+        let source = observe::source(&self.name)?;
+        match Ring::open(&source) {
             Err(OpenError::Owner { found, .. }) if self.any_owner => {
-                Ok(Ring::open_with(&self.name, &Options::new().owner(found))?)
+                Ok(Ring::open_with(&source, &Options::new().owner(found))?)
             }
             Err(OpenError::Owner { name, found, .. }) => {
                 let owner = show::user(found);
@@ -70,11 +72,12 @@ impl Progress {
         self.count
     }
 
-    /// One more.
-    pub fn step(&mut self) {
-        self.count += 1;
+    /// So many more.
+    pub fn step(&mut self, more: u64) {
+        let before = self.count;
+        self.count += more;
         // The clock is looked at now and then.
-        if self.count % 64 == 0 {
+        if before / 64 != self.count / 64 {
             self.show();
         }
     }

@@ -25,13 +25,16 @@
 //!
 //! A consumer takes bytes as they are. A producer should know what it does: bytes that are no message of the type that the
 //! other side expects come out there as [`Invalid`](crate::Invalid), and valid ones of another meaning as what they are not.
+//!
+//! Who passes messages on to somewhere else need not lose any when it is killed: [`Consumer::peek_slice`] copies several,
+//! and hands them over when they are there.
 
 mod consumer;
 mod producer;
 
 pub use crate::layout::header::Kind;
-pub use consumer::Consumer;
 pub(super) use consumer::Pops;
+pub use consumer::{Consumer, Peek};
 pub use producer::Producer;
 pub(super) use producer::Pushes;
 
@@ -45,7 +48,6 @@ use crate::layout::header::{Expected, Schema};
 use crate::recover;
 use crate::ring::erased::Erased;
 use crate::segment::Source;
-use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,8 +116,8 @@ impl Ring {
     ///
     /// # Errors
     /// [`OpenError`]; nothing on disk was changed.
-    pub fn open(name: impl AsRef<OsStr>) -> Result<Ring, OpenError> {
-        Ring::open_with(name, &Options::new())
+    pub fn open(source: impl Into<Source>) -> Result<Ring, OpenError> {
+        Ring::open_with(source, &Options::new())
     }
 
     /// Attaches to the ring `name`, which must have the capacity and the owner that `options` say, if they do, within their
@@ -123,11 +125,11 @@ impl Ring {
     ///
     /// # Errors
     /// [`OpenError`]; nothing on disk was changed.
-    pub fn open_with(name: impl AsRef<OsStr>, options: &Options) -> Result<Ring, OpenError> {
-        let name = name.as_ref();
+    pub fn open_with(source: impl Into<Source>, options: &Options) -> Result<Ring, OpenError> {
+        let source = source.into();
         let start = Instant::now();
         loop {
-            match Ring::try_open(name, options) {
+            match Ring::try_open(&source, options) {
                 Err(OpenError::NotFound { .. }) if start.elapsed() < options.timeout => {
                     std::thread::sleep(Duration::from_micros(200));
                 }
@@ -139,11 +141,11 @@ impl Ring {
         }
     }
 
-    fn try_open(name: &OsStr, options: &Options) -> Result<Ring, OpenError> {
-        let found = inspect::Segment::open(name).and_then(|segment| segment.expected());
+    fn try_open(source: &Source, options: &Options) -> Result<Ring, OpenError> {
+        let found = inspect::Segment::open(source).and_then(|segment| segment.expected());
         let expected = Expected { capacity: options.capacity, ..found.map_err(not_inspected)? };
         // NB: only `Mpmc` has anything to clear up, and one message to a cell.
-        let attachment = Attachment::try_open_as(&expected, &name.into(), options, |parts, register, record| {
+        let attachment = Attachment::try_open_as(&expected, source, options, |parts, register, record| {
             let memory = Erased::<1>::new(parts.clone());
             recover::recover_record::<(), _>(&memory, register, record);
         })?;
@@ -204,6 +206,9 @@ impl Ring {
 fn not_inspected(error: InspectError) -> OpenError {
     match error {
         InspectError::Name(error) => OpenError::Name(error),
+        InspectError::NoName { name } => {
+            OpenError::NoName { name, instead: "open the `Source` that its creator sends, or clone its `Ring`" }
+        }
         InspectError::NotFound { name } => OpenError::NotFound { name },
         InspectError::NotAFile { name, found } => OpenError::NotAFile { name, found },
         InspectError::Permission { name } => OpenError::Permission { name },

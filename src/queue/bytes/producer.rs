@@ -118,6 +118,10 @@ impl End for Producer {
         &mut self.waiter
     }
 
+    fn attachment(&self) -> &Attachment {
+        self.end.attachment()
+    }
+
     #[cfg(feature = "async")]
     fn place(&self) -> Place {
         Place { parts: self.end.attachment().parts().clone(), is_room: true }

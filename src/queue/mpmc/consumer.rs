@@ -119,10 +119,6 @@ impl<T: Message> Consumer<T> {
         Event(Shared(self.ring.memory().room())).notify(&mut self.notifier);
     }
 
-    fn attachment(&self) -> &Attachment {
-        &self.membership.attachment
-    }
-
     fn has_peer(&self) -> bool {
         self.membership.has_peers(true)
     }
@@ -307,6 +303,10 @@ impl<T: Message> End for Consumer<T> {
 
     fn waiter(&mut self) -> &mut Waiter {
         &mut self.waiter
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.membership.attachment
     }
 
     #[cfg(feature = "async")]

@@ -91,10 +91,10 @@ impl From<Push> for Attempt<()> {
     }
 }
 
-impl From<Pop<()>> for Attempt<u8> {
-    fn from(pop: Pop<()>) -> Attempt<u8> {
+impl<V> From<Pop<V>> for Attempt<(V, u8)> {
+    fn from(pop: Pop<V>) -> Attempt<(V, u8)> {
         match pop {
-            Pop::Got((), redeliveries) => Attempt::Done(redeliveries),
+            Pop::Got(value, redeliveries) => Attempt::Done((value, redeliveries)),
             // Any bytes are a message here, so nothing is ever reported as invalid.
             Pop::Empty | Pop::Invalid(_) => Attempt::Nothing,
             Pop::Held(held) => Attempt::Held(held),
@@ -138,15 +138,31 @@ impl Pops for Consumer {
         &self.membership.attachment
     }
 
-    fn pop(&mut self, to: &mut [u8]) -> Look<Result<u8, Box<Corrupted>>> {
+    fn lend(&mut self, to: &mut [u8]) -> Look<Result<(usize, u8), Box<Corrupted>>> {
         let Consumer { ring, membership, watch } = self;
-        let peek = |ring: &mut consumer::Consumer<_, _>| ring.peek().map(Attempt::from);
+        let size = membership.attachment.parts().geometry().shape.item_size;
+        let wanted = to.len() / size;
+        let peek = |ring: &mut consumer::Consumer<_, _>| ring.peek_slice(wanted).map(Attempt::from);
         let look = persist(ring, &membership.attachment, watch, |ring| ring.memory(), peek);
-        if matches!(look, Look::Done(Ok(_))) {
-            ring.copy_front(to);
-            ring.release();
+        if let Look::Done(Ok((count, _))) = look {
+            for (index, place) in to.chunks_exact_mut(size).take(count).enumerate() {
+                ring.copy_lent(index, place);
+            }
         }
         look
+    }
+
+    fn hand_over(&mut self) {
+        self.ring.release();
+    }
+
+    fn give_back(&mut self) {
+        // In a forked child it is the parent's, and its memory is not there.
+        if !self.membership.attachment.is_inherited() {
+            self.ring.give_back();
+            // Somebody may be asleep who can have it.
+            self.membership.attachment.announce();
+        }
     }
 
     fn look(&mut self) -> Look<()> {

@@ -69,10 +69,6 @@ impl<T: Message> Producer<T> {
         Event(Shared(self.ring.memory().messages())).notify(&mut self.notifier);
     }
 
-    fn attachment(&self) -> &Attachment {
-        &self.membership.attachment
-    }
-
     fn has_peer(&self) -> bool {
         self.membership.has_peers(true)
     }
@@ -276,6 +272,10 @@ impl<T: Message> End for Producer<T> {
 
     fn waiter(&mut self) -> &mut Waiter {
         &mut self.waiter
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.membership.attachment
     }
 
     #[cfg(feature = "async")]

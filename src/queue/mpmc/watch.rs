@@ -57,6 +57,7 @@ fn coarse_now() -> i64 {
 #[cold]
 pub(super) fn look<T, M: Memory<T> + Orphanage>(attachment: &Attachment, memory: &M) -> bool {
     let recovered = attachment.ask(|register| recover::recover::<T, _>(memory, register));
+    attachment.note_time();
     let found = recovered.is_some_and(|recovered| !recovered.is_empty());
     if found {
         attachment.announce();

@@ -48,10 +48,6 @@ impl<T: Message> Consumer<T> {
         Event(Shared(self.ring.memory().room())).notify(&mut self.notifier);
     }
 
-    fn attachment(&self) -> &Attachment {
-        &self.role.attachment
-    }
-
     fn has_peer(&self) -> bool {
         matches!(self.peer(), Peer::Alive { .. })
     }
@@ -216,6 +212,10 @@ impl<T: Message> End for Consumer<T> {
 
     fn waiter(&mut self) -> &mut Waiter {
         &mut self.waiter
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.role.attachment
     }
 
     #[cfg(feature = "async")]

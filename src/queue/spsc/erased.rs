@@ -17,6 +17,8 @@ struct Producer<const ITEMS: usize> {
 struct Consumer<const ITEMS: usize> {
     ring: consumer::Consumer<(), Erased<ITEMS>>,
     role: HeldRole,
+    /// Messages that are lent: passed, and neither handed over nor given back.
+    lent: u64,
 }
 
 pub(in crate::queue) fn producer(attachment: &Arc<Attachment>) -> Result<Box<dyn Pushes>, ClaimError> {
@@ -33,7 +35,7 @@ pub(in crate::queue) fn consumer(attachment: &Arc<Attachment>) -> Result<Box<dyn
     let parts = attachment.parts().clone();
     for_items_per_cell!(parts.geometry().shape.items_per_cell, ITEMS => {
         let ring = consumer::Consumer::take_over(Erased::<ITEMS>::new(parts))?;
-        Ok(Box::new(Consumer { ring, role: claim.keep() }))
+        Ok(Box::new(Consumer { ring, role: claim.keep(), lent: 0 }))
     })
 }
 
@@ -77,16 +79,30 @@ impl<const ITEMS: usize> Pops for Consumer<ITEMS> {
         &self.role.attachment
     }
 
-    fn pop(&mut self, to: &mut [u8]) -> Look<Result<u8, Box<Corrupted>>> {
-        match self.ring.peek() {
-            Ok(true) => {
-                self.ring.copy_front(to);
-                self.ring.release(1);
-                Look::Done(Ok(0))
+    fn lend(&mut self, to: &mut [u8]) -> Look<Result<(usize, u8), Box<Corrupted>>> {
+        let size = self.role.attachment.parts().geometry().shape.item_size;
+        for place in to.chunks_exact_mut(size) {
+            match self.ring.peek() {
+                Ok(true) => {
+                    self.ring.copy_front(place);
+                    self.ring.pass();
+                    self.lent += 1;
+                }
+                // What was read before it is good; the next attempt meets it first.
+                Err(corrupted) if self.lent == 0 => return Look::Done(Err(corrupted)),
+                Ok(false) | Err(_) => break,
             }
-            Ok(false) => Look::Nothing,
-            Err(corrupted) => Look::Done(Err(corrupted)),
         }
+        if self.lent > 0 { Look::Done(Ok((self.lent as usize, 0))) } else { Look::Nothing }
+    }
+
+    fn hand_over(&mut self) {
+        self.lent = 0;
+        self.ring.release_passed();
+    }
+
+    fn give_back(&mut self) {
+        self.ring.go_back(std::mem::take(&mut self.lent));
     }
 
     fn look(&mut self) -> Look<()> {

@@ -58,10 +58,6 @@ impl<T: Message> Producer<T> {
         Event(Shared(self.ring.memory().messages())).notify(&mut self.notifier);
     }
 
-    fn attachment(&self) -> &Attachment {
-        &self.role.attachment
-    }
-
     fn has_peer(&self) -> bool {
         matches!(self.peer(), Peer::Alive { .. })
     }
@@ -226,6 +222,10 @@ impl<T: Message> End for Producer<T> {
 
     fn waiter(&mut self) -> &mut Waiter {
         &mut self.waiter
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.role.attachment
     }
 
     #[cfg(feature = "async")]

@@ -4,7 +4,7 @@
 mod orphans;
 
 use super::table::{self, AtHead};
-use super::{Held, Place, corrupted, restless, tries};
+use super::{Held, Place, corrupted, repair, restless, tries};
 use crate::error::{Corrupted, Invalid};
 use crate::layout::cell::{Owner, State, Word};
 use crate::message::{self, Message};
@@ -183,6 +183,22 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         }
     }
 
+    /// As [`peek`](Self::peek), of as many messages as there are in one piece, up to `wanted` and to [`Word::MAX_SPAN`]:
+    /// they are copied by their index, and released or given back together. A message that was adopted comes alone.
+    pub(crate) fn peek_slice(&mut self, wanted: usize) -> Result<Pop<usize>, Box<Corrupted>> {
+        if let Some(invalid) = self.finish() {
+            return Ok(Pop::Invalid(invalid));
+        }
+        Ok(match self.take(wanted)? {
+            Attempt::Got(take) => {
+                self.lent = Some(take);
+                Pop::Got(take.span, take.word.adoptions())
+            }
+            Attempt::Empty => Pop::Empty,
+            Attempt::Held(held) => Pop::Held(held),
+        })
+    }
+
     /// The bytes of the message that is lent. Nothing has checked that they are a `T`.
     pub(crate) fn front(&self) -> &[u8] {
         let take = self.lent.expect("a message is lent from `peek` to `release` or `give_back`");
@@ -193,30 +209,32 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         unsafe { core::slice::from_raw_parts(item.cast(), self.memory.item_size()) }
     }
 
-    /// Copies the bytes of the message that is lent, as many as it has. As good as a copy of a `T`, whatever another process
-    /// does meanwhile.
-    pub(crate) fn copy_front(&self, to: &mut [u8]) {
+    /// Copies the bytes of the message `index` of those that are lent, as many as it has. As good as a copy of a `T`,
+    /// whatever another process does meanwhile.
+    pub(crate) fn copy_lent(&self, index: usize, to: &mut [u8]) {
         let take = self.lent.expect("a message is lent from `peek` to `release` or `give_back`");
+        assert!(index < take.span, "only so many are lent");
         assert_eq!(to.len(), self.memory.item_size(), "a message is copied as a whole");
+        let place = take.place.later(index, self.memory.cells());
         // SAFETY: a place names a cell that exists, and each has one item.
-        let item = unsafe { self.memory.item(take.place.cell, 0) };
+        let item = unsafe { self.memory.item(place.cell, 0) };
         // SAFETY: it is as large as `to`, and taken by us, so that nobody who keeps to the protocol writes it.
         unsafe { core::ptr::copy_nonoverlapping(item.cast(), to.as_mut_ptr(), to.len()) };
     }
 
-    /// Hands over the message that is lent.
+    /// Hands over what is lent.
     pub(crate) fn release(&mut self) {
         if let Some(take) = self.lent.take() {
             self.hand_over(take);
         }
     }
 
-    /// Whether a message is lent.
+    /// Whether anything is lent.
     pub(crate) fn is_lent(&self) -> bool {
         self.lent.is_some()
     }
 
-    /// Gives back the message that is lent, if there is one: any consumer may have it now.
+    /// Gives back what is lent, if anything is: any consumer may have it now.
     #[inline(always)]
     pub(crate) fn give_back(&mut self) {
         // NB: not `take` at once, which is a store in each pop for what is hardly ever there.
@@ -228,8 +246,13 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
     #[cold]
     fn give_back_lent(&mut self) {
         if let Some(take) = self.lent.take() {
-            // Release: whoever writes here later does it after what we have read.
-            self.memory.word(take.place.cell).store(table::given_back(take.word).word(), Ordering::Release);
+            if take.span > 1 {
+                // What others would do, were we dead.
+                repair::repair(&self.memory, Held { cell: take.place.cell, word: take.word, owner: self.me });
+            } else {
+                // Release: whoever writes here later does it after what we have read.
+                self.memory.word(take.place.cell).store(table::given_back(take.word).word(), Ordering::Release);
+            }
             // Release: who sees this finds the orphan. Pairs with the load in `search`.
             self.memory.orphaned().fetch_add(1, Ordering::Release);
             self.go_on(take);

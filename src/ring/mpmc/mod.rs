@@ -78,6 +78,7 @@ use super::memory::Memory;
 use crate::error::Corrupted;
 use crate::layout::cell::{Owner, Word};
 use crate::sync::{AtomicU64, Ordering};
+use core::convert::Infallible;
 
 /// How often a hint is stored: whenever a cell that is a multiple of this is reached.
 const HINT: usize = 32;
@@ -150,34 +151,43 @@ pub(crate) fn count<T, M: Memory<T>>(memory: &M) -> usize {
     // Relaxed: for counting.
     let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
     let (head, tail) = (load(memory.head()), load(memory.tail()));
-    let (head, tail) = ends(head, tail, memory.cells(), |cell| Word::from_word(load(memory.word(cell))));
+    let word = |cell| Ok::<Word, Infallible>(Word::from_word(load(memory.word(cell))));
+    let Ok((head, tail)) = ends(head, tail, memory.cells(), word);
     (tail.wrapping_sub(head) as i64).clamp(0, memory.capacity() as i64) as usize
 }
 
 /// The positions of the next message to pop and to push, found from the hints `head` and `tail` on, by the words of `cells`
 /// cells.
-pub(crate) fn ends(head: u64, tail: u64, cells: usize, word: impl Fn(usize) -> Word) -> (u64, u64) {
-    let walk = |hint: u64, behind: fn(Word, u64, usize) -> Option<u64>| {
+///
+/// # Errors
+/// Those of `word`.
+pub(crate) fn ends<E>(
+    head: u64,
+    tail: u64,
+    cells: usize,
+    mut word: impl FnMut(usize) -> Result<Word, E>,
+) -> Result<(u64, u64), E> {
+    let mut walk = |hint: u64, behind: fn(Word, u64, usize) -> Option<u64>| {
         let mut place = Place::at(hint, cells);
         for _ in 0..tries(cells) {
-            match behind(word(place.cell), place.lap, cells) {
+            match behind(word(place.cell)?, place.lap, cells) {
                 Some(by) => place = place.far_later(by, cells),
                 None => break,
             }
         }
-        place.position(cells)
+        Ok(place.position(cells))
     };
     let head = walk(head, |word, lap, cells| match table::at_head(word, lap, cells) {
         table::AtHead::Behind(by) => Some(by),
         table::AtHead::Skipped(_) => Some(1),
         table::AtHead::Orphan if word.laps_ahead_of(lap) == 0 => Some(1),
         _ => None,
-    });
+    })?;
     let tail = walk(tail, |word, lap, cells| match table::at_tail(word, lap, cells) {
         table::AtTail::Behind(by) => Some(by),
         _ => None,
-    });
-    (head, tail)
+    })?;
+    Ok((head, tail))
 }
 
 /// Stores where others may start looking, now and then: a line that all ends write to is what a ring is slow by.

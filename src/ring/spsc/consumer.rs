@@ -198,6 +198,22 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
         unsafe { core::ptr::copy_nonoverlapping(item.cast(), to.as_mut_ptr(), to.len()) };
     }
 
+    /// Leaves the message in front behind, which is known to be there, and hands nothing over: the next one is in front.
+    pub(crate) fn pass(&mut self) {
+        self.go_on(1);
+    }
+
+    /// Hands over all that was passed.
+    pub(crate) fn release_passed(&mut self) {
+        self.publish();
+    }
+
+    /// Goes back by `count` messages that were passed and not handed over.
+    pub(crate) fn go_back(&mut self, count: u64) {
+        self.cursor = Cursor::at(self.cursor.position() - count, &self.memory);
+        self.seen = self.cursor.tag;
+    }
+
     /// Hands over `count` messages of the cell in front: from here on they are delivered, and may be overwritten.
     #[inline(always)]
     pub(crate) fn release(&mut self, count: usize) {

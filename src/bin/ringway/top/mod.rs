@@ -6,7 +6,7 @@ mod screen;
 mod view;
 
 use crate::failure::{Code, Failure};
-use crate::observe;
+use crate::observe::{self, Watched};
 use crate::out::{Out, colour_is_welcome};
 use clap::{Args, ValueEnum};
 use ratatui::DefaultTerminal;
@@ -61,7 +61,9 @@ impl Top {
             return Err(Failure::new(Code::Usage, message));
         }
         // What is not there is said before the screen is taken.
-        let named = self.names.iter().map(|name| observe::open(name)).collect::<Result<Vec<_>, _>>()?;
+        let watched =
+            |name: &String| Ok::<_, Failure>(Watched::for_long(observe::open(name)?, &observe::source(name)?));
+        let named = self.names.iter().map(watched).collect::<Result<Vec<_>, _>>()?;
         let mut view = View::new(named, self.sort, self.filter);
         view.look()?;
         let interval = Duration::from_millis(self.interval);

@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::observe::{self, Observed, Watched};
 use crate::show;
 use ringway::inspect::{HeldCell, PeerState, Segment};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// All that is known, and how it is looked at.
@@ -26,16 +25,17 @@ pub struct View {
 /// A ring, as it was last seen.
 #[derive(Debug)]
 struct Shown {
-    path: PathBuf,
+    /// As it is listed; nothing for one that was named.
+    name: String,
     watched: Watched,
     observed: Option<Observed>,
 }
 
 impl View {
     /// Of the rings that are `named`, or of all.
-    pub fn new(named: Vec<Segment>, order: Order, filter: String) -> View {
+    pub fn new(named: Vec<Watched>, order: Order, filter: String) -> View {
         let all = named.is_empty();
-        let shown = |segment| Shown { path: PathBuf::new(), watched: Watched::new(segment), observed: None };
+        let shown = |watched| Shown { name: String::new(), watched, observed: None };
         let rings = named.into_iter().map(shown).collect();
         View { rings, all, order, is_reversed: false, filter, is_typing: false, chosen: None }
     }
@@ -49,11 +49,12 @@ impl View {
         });
         if self.all {
             for entry in observe::list()?.rings {
-                if self.rings.iter().all(|ring| ring.path != entry.path) {
+                if self.rings.iter().all(|ring| ring.name != entry.name) {
                     // Gone again, or not ours to read.
-                    let Ok(mut watched) = Watched::open(&entry.path) else { continue };
+                    let Ok(segment) = Segment::open(&entry.source) else { continue };
+                    let mut watched = Watched::for_long(segment, &entry.source);
                     let observed = watched.look().ok();
-                    self.rings.push(Shown { path: entry.path, watched, observed });
+                    self.rings.push(Shown { name: entry.name, watched, observed });
                 }
             }
         }
