@@ -1,5 +1,6 @@
-//! Messages that were taken and not handed over: how a consumer finds them, and takes them. Wherever they lie, they come
-//! before those that nobody has taken.
+//! Messages that were taken and not handed over: how a consumer finds them, and takes them. One that it does not meet on
+//! its way it looks for when there is nothing else in front, or somebody holds it: within a lap, as nobody pushes past
+//! the cell of an orphan.
 
 use super::{Consumer, Place, Take};
 use crate::layout::cell::{State, Word};
