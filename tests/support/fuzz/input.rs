@@ -6,7 +6,7 @@ use super::PROCESSES;
 use std::time::Duration;
 
 /// How often something waits, and the ring is inspected, at most: both take long, beside all else.
-const WAITS: usize = 3;
+const WAITS: usize = 1;
 const PICTURES: usize = 1;
 
 /// Bytes as a sequence of choices: zeros when they are at an end.
@@ -40,7 +40,7 @@ impl<'d> Input<'d> {
     /// How long to wait, if there is any waiting left.
     pub fn patience(&mut self) -> Option<Duration> {
         self.waits = self.waits.checked_sub(1)?;
-        Some(Duration::from_micros(self.byte().into()) / 16)
+        Some(Duration::from_micros(self.byte().saturating_sub(128).into()) / 8)
     }
 
     fn take<const N: usize>(&mut self) -> [u8; N] {
