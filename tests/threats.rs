@@ -364,6 +364,45 @@ fn third(arguments: &[String]) {
 }
 
 #[test]
+fn a_segment_that_another_user_made_and_gave_to_us_is_not_ours() {
+    if !is_root() {
+        return not_checked("only root can be another user");
+    }
+    let key = SystemV::new();
+    for (maker, owner, found) in [(65_534, 65_533, 65_534), (65_533, 65_533, 0), (0, 65_533, 0)] {
+        let numbers = [key.0, maker, owner].map(|number| number.to_string());
+        assert_eq!(Child::start("give away", &numbers.each_ref().map(String::as_str)).finish(), ["done"]);
+        assert_eq!(Child::start("receive", &[&numbers[0], &found.to_string()]).finish(), ["done"]);
+        Ring::unlink(key.source()).expect("we are root");
+    }
+}
+
+fn give_away(arguments: &[String]) {
+    let [key, maker, owner] = [0, 1, 2].map(|index| arguments[index].parse::<i32>().expect("a number"));
+    become_user(maker as u32);
+    drop(Ring::create(Source::system_v(key), &options().mode(0o666)).expect("a new key"));
+    // SAFETY: it takes numbers.
+    let raw = system_v::Raw::attach(unsafe { libc::shmget(key, 0, 0) });
+    let mut status = raw.status();
+    status.shm_perm.uid = owner as u32;
+    // SAFETY: it reads from a variable of ours.
+    assert_eq!(unsafe { libc::shmctl(raw.id, libc::IPC_SET, &mut status) }, 0, "anybody can give away");
+    say("done");
+}
+
+/// Nobody but itself and root is trusted. The second argument names whom it finds instead, if it does; 0: nobody.
+fn receive(arguments: &[String]) {
+    become_user(65_533);
+    let (key, maker) = (arguments[0].parse().expect("a key"), arguments[1].parse::<u32>().expect("a number"));
+    match Ring::open(Source::system_v(key)) {
+        Err(OpenError::Owner { found, expected: 65_533, .. }) => assert_eq!(found, maker),
+        Ok(_) => assert_eq!(maker, 0),
+        Err(other) => panic!("{other}"),
+    }
+    say("done");
+}
+
+#[test]
 fn another_name_for_our_ring_is_our_ring_whoever_gave_it() {
     if !is_root() {
         return not_checked("only root can be another user");
@@ -398,12 +437,14 @@ fn link(arguments: &[String]) {
 #[test]
 #[ignore = "not a test: the other process of the tests in this file"]
 fn the_other_process() {
-    const JOBS: [Job; 5] = [
+    const JOBS: [Job; 7] = [
         ("live elsewhere", live_elsewhere),
         ("hold", hold),
         ("put things there", put_things_there),
         ("third", third),
         ("link", link),
+        ("give away", give_away),
+        ("receive", receive),
     ];
     be_the_other_process(&JOBS);
 }

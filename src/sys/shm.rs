@@ -17,6 +17,8 @@ pub(crate) struct Stat {
     /// Bytes that it was made with.
     pub(crate) size: usize,
     pub(crate) owner: u32,
+    /// The user who made it. Whoever that is may do with it what its owner may, for ever.
+    pub(crate) maker: u32,
     /// The pid of its creator, as it is in our pid namespace; 0 where it is in none that we see.
     pub(crate) creator: u32,
     /// How many times it is attached.
@@ -54,6 +56,7 @@ impl Id {
         Ok(Stat {
             size: found.shm_segsz,
             owner: found.shm_perm.uid,
+            maker: found.shm_perm.cuid,
             creator: found.shm_cpid as u32,
             attached: found.shm_nattch as u64,
             removed: found.shm_perm.mode as u32 & SHM_DEST != 0,
