@@ -30,12 +30,12 @@ fn survives(job: &str, runs: u64) {
 
 #[test]
 fn whatever_is_written_into_a_ring_that_we_use_is_an_error_or_a_message() {
-    survives("attached", number("RINGWAY_FUZZ_RUNS", 50_000));
+    survives("attached", number("RINGWAY_FUZZ_RUNS", 100_000));
 }
 
 #[test]
 fn whatever_is_in_a_file_is_a_ring_or_an_error() {
-    survives("file", number("RINGWAY_FUZZ_RUNS", 50_000) / 16);
+    survives("file", number("RINGWAY_FUZZ_RUNS", 100_000) / 16);
 }
 
 #[test]
@@ -92,7 +92,8 @@ fn run(arguments: &[String], spoil: fn(&mut Fuzz, &[u8])) {
         }
         let mut random = Random(seed << 40 ^ run);
         data.clear();
-        data.resize_with(8 + random.below(160), || random.next() as u8);
+        let most = 8 << random.below(5);
+        data.resize_with(8 + random.below(most), || random.next() as u8);
         spoil(&mut fuzz, &data);
     }
     say("done");

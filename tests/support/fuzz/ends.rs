@@ -5,7 +5,6 @@ use super::input::Input;
 use ringway::zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 use ringway::{Message, bytes, mpmc, spsc};
 use std::hint::black_box;
-use std::time::Duration;
 
 /// Valid in few patterns of bits.
 #[derive(Clone, Copy, Debug, TryFromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -64,10 +63,6 @@ fn said<V, E: std::fmt::Display>(result: Result<V, E>) -> Option<V> {
     result.map_err(|error| drop(black_box(error.to_string()))).ok()
 }
 
-fn moment(input: &mut Input<'_>) -> Duration {
-    input.patience().unwrap_or_default()
-}
-
 macro_rules! pushes {
     ($kind:ident, $look:expr) => {
         impl<T: Sample> Pushes for $kind::Producer<T> {
@@ -89,19 +84,22 @@ macro_rules! pushes {
                             }
                         }
                     }
-                    9 => drop(said(self.push_timeout(T::SAMPLE, moment(input)))),
+                    9 => match input.patience() {
+                        Some(patience) => drop(said(self.push_timeout(T::SAMPLE, patience))),
+                        None => drop(said(self.try_push(T::SAMPLE))),
+                    },
                     10 => {
                         let count = input.below(BATCH);
-                        let _ = said(self.push_all_timeout(&[T::SAMPLE; BATCH][..count], moment(input)));
+                        if let Some(patience) = input.patience() {
+                            let _ = said(self.push_all_timeout(&[T::SAMPLE; BATCH][..count], patience));
+                        }
                     }
                     _ => {
                         assert!(self.len() <= self.capacity());
-                        black_box((
-                            self.is_empty(),
-                            self.is_full(),
-                            self.is_closed(),
-                            self.wait_for_peer(moment(input)),
-                        ));
+                        black_box((self.is_empty(), self.is_full(), self.is_closed()));
+                        if let Some(patience) = input.patience() {
+                            self.wait_for_peer(patience);
+                        }
                         black_box($look(self));
                     }
                 }
@@ -125,16 +123,21 @@ macro_rules! pops {
                         assert!(popped <= count);
                     }
                     how @ 7..9 => self.look(how == 7, input.byte() % 4),
-                    9 => drop(said(self.pop_timeout(moment(input))).map($plain).inspect(Sample::check)),
-                    10 => drop(said(self.pop_some_timeout(&mut room, moment(input)))),
+                    9 => match input.patience() {
+                        Some(patience) => drop(said(self.pop_timeout(patience)).map($plain).inspect(Sample::check)),
+                        None => drop(said(self.try_pop()).map($plain).inspect(Sample::check)),
+                    },
+                    10 => {
+                        if let Some(patience) = input.patience() {
+                            let _ = said(self.pop_some_timeout(&mut room, patience));
+                        }
+                    }
                     _ => {
                         assert!(self.len() <= self.capacity());
-                        black_box((
-                            self.is_empty(),
-                            self.is_full(),
-                            self.is_closed(),
-                            self.wait_for_peer(moment(input)),
-                        ));
+                        black_box((self.is_empty(), self.is_full(), self.is_closed()));
+                        if let Some(patience) = input.patience() {
+                            self.wait_for_peer(patience);
+                        }
                     }
                 }
                 // Whatever was put there is a message, and so is what was there before.
@@ -199,7 +202,11 @@ impl Pushes for Erased<bytes::Producer> {
     fn push(&mut self, input: &mut Input<'_>) {
         let message = vec![6; self.size];
         match input.byte() % 8 {
-            0 => drop(said(self.end.push_timeout(&message, moment(input)))),
+            0 => {
+                if let Some(patience) = input.patience() {
+                    let _ = said(self.end.push_timeout(&message, patience));
+                }
+            }
             1 => self.end.close_when_alone(input.byte() % 2 == 0),
             _ => drop(said(self.end.try_push(&message))),
         }
@@ -210,7 +217,11 @@ impl Pops for Erased<bytes::Consumer> {
     fn pop(&mut self, input: &mut Input<'_>) {
         let mut message = vec![6; self.size];
         match input.byte() % 8 {
-            1 => drop(said(self.end.pop_timeout(&mut message, moment(input)))),
+            1 => {
+                if let Some(patience) = input.patience() {
+                    let _ = said(self.end.pop_timeout(&mut message, patience));
+                }
+            }
             _ => drop(said(self.end.try_pop(&mut message))),
         }
         black_box(message);

@@ -37,9 +37,12 @@ impl<'d> Input<'d> {
         u64::from_le_bytes(self.take())
     }
 
-    /// How long to wait, if there is any waiting left.
+    /// How long to wait, which is seldom done.
     pub fn patience(&mut self) -> Option<Duration> {
-        self.waits = self.waits.checked_sub(1)?;
+        if self.byte() % 16 > 0 || self.waits == 0 {
+            return None;
+        }
+        self.waits -= 1;
         Some(Duration::from_micros(self.byte().saturating_sub(128).into()) / 8)
     }
 
