@@ -14,7 +14,7 @@ use ringway::{TryPopError, TryPushError};
 use std::fs;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::bytes::{FIELDS, HEADER, Scribbler, get_word, set_field, set_word};
+use support::bytes::{FIELDS, HEAD, HEADER, Scribbler, TAIL, field, get_word, set_field, set_word};
 use support::damage::{EXTREMES, Random, a_bad_word};
 use support::{Child, Job, Name, be_the_other_process, listen, say};
 
@@ -322,6 +322,42 @@ fn words_of<T: Victim>(seed: u64, capacity: usize, cases: u64) {
     }
 }
 
+/// It says that it has come to the last line that a tag can say.
+#[test]
+fn a_ring_at_the_end_of_its_numbers_is_an_error_in_the_end() {
+    survives("end of numbers");
+}
+
+fn end_of_numbers(_: &[String]) {
+    at_the_end::<u64>(20);
+    at_the_end::<u8>(200);
+    at_the_end::<[u64; 9]>(3);
+    say("done");
+}
+
+fn at_the_end<T: Victim>(capacity: usize) {
+    let (name, mut bytes) = (Name::new(), good::<T>(capacity));
+    let header = ["cells", "items per cell", "cells offset", "cell stride"];
+    let [cells, items, first, stride] = header.map(|name| get_word(&bytes, field(name).0));
+    let line = (u64::MAX >> 8) - cells;
+    for later in 0..cells {
+        let cell = first + (line + later) % cells * stride;
+        set_word(&mut bytes, cell as usize, (line + later - cells) << 8 | items);
+    }
+    [HEAD, TAIL].iter().for_each(|&hint| set_word(&mut bytes, hint, line * items));
+    fs::write(name.path(), &bytes).expect("a file of our own");
+    let ring = spsc::Ring::<T>::open_with(&name, &options()).expect("its header is good");
+    let (mut producer, mut consumer) = (ring.producer().expect("a place"), ring.consumer().expect("a place"));
+    let (mut batch, mut came) = (vec![T::SAMPLE; capacity], 0);
+    for _ in 0..10 * capacity {
+        push_all_ways(&mut producer, &batch[..capacity / 2]);
+        came += u64::from(pop_all_ways(&mut consumer, &mut batch));
+    }
+    assert!(came > 0, "it works up to there");
+    drop((producer, consumer));
+    assert!(ring.producer().is_err() && ring.consumer().is_err(), "nobody begins where there is no end");
+}
+
 #[test]
 fn somebody_who_scribbles_on_a_ring_in_use_does_no_harm() {
     let name = Name::new();
@@ -395,11 +431,12 @@ fn use_while_it_changes<T: Victim>(arguments: &[String]) {
     say("done");
 }
 
-const JOBS: [Job; 8] = [
+const JOBS: [Job; 9] = [
     ("any bytes", any_bytes),
     ("bit flips", bit_flips),
     ("fields", fields),
     ("words", words),
+    ("end of numbers", end_of_numbers),
     ("scribble", scribble),
     ("use words", use_while_it_changes::<u64>),
     ("use bytes", use_while_it_changes::<u8>),

@@ -147,8 +147,9 @@ impl Options {
     }
 
     /// The user id that must own a ring that is opened. By default our own effective user id: the owner of a file can
-    /// change it in ways that nobody can guard against. Sealed memory may be anybody's, unless this is said; its owner has
-    /// no power over it that others do not have.
+    /// change it in ways that nobody can guard against. Of a System V segment, which can be given away, that user, root or
+    /// we must have made it. Sealed memory may be anybody's, unless this is said; its owner has no power over it that others
+    /// do not have.
     pub fn owner(mut self, uid: u32) -> Options {
         self.owner = Some(uid);
         self

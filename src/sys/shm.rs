@@ -21,6 +21,8 @@ pub(crate) struct Stat {
     pub(crate) group: u32,
     /// Its permission bits.
     pub(crate) mode: u32,
+    /// The user who made it. Whoever that is may do with it what its owner may, for ever.
+    pub(crate) maker: u32,
     /// The pid of its creator, as it is in our pid namespace; 0 where it is in none that we see.
     pub(crate) creator: u32,
     /// Likewise, of who has attached or detached last.
@@ -66,6 +68,7 @@ impl Id {
             owner: found.shm_perm.uid,
             group: found.shm_perm.gid,
             mode: found.shm_perm.mode as u32 & 0o777,
+            maker: found.shm_perm.cuid,
             creator: found.shm_cpid as u32,
             last: found.shm_lpid as u32,
             attached: found.shm_nattch as u64,
