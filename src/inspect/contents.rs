@@ -9,7 +9,7 @@ use crate::layout::control::{Control, Holder, Obstacle, Record, RecordWords, Rol
 use crate::layout::tag::Tag;
 use crate::recover::Recovered;
 use crate::registry::witness;
-use crate::ring::mpmc;
+use crate::ring::{latest, mpmc};
 use crate::sys::process::{self, Identity, RunState};
 use crate::wait;
 use core::mem::{offset_of, size_of};
@@ -84,7 +84,7 @@ pub(super) fn look(source: &Source, sound: &Sound) -> Result<Contents, InspectEr
         bytes
     };
     let records: Vec<RecordCopy> = records.chunks_exact(size_of::<Record>()).map(RecordCopy).collect();
-    let roles = (sound.kind == Kind::Spsc).then(|| roles(source, &control, &records));
+    let roles = (sound.kind != Kind::Mpmc).then(|| roles(source, &control, &records));
     let mut contents = Contents {
         pushed: ends.pushed,
         popped: ends.popped,
@@ -115,13 +115,14 @@ fn are_where_they_were(source: &Source, sound: &Sound, ends: &Ends, cells: &[u64
         let cell = (position % cells.len() as u64) as usize;
         Ok::<bool, InspectError>(source.word(sound.cell(cell))? == cells[cell])
     };
-    Ok(sound.kind == Kind::Spsc || is_as_it_was(ends.popped)? && is_as_it_was(ends.pushed)?)
+    Ok(sound.kind != Kind::Mpmc || is_as_it_was(ends.popped)? && is_as_it_was(ends.pushed)?)
 }
 
 fn ends(source: &Source, sound: &Sound, hints: (u64, u64), cells: &[u64]) -> Ends {
     match sound.kind {
         Kind::Spsc => spsc_ends(source, sound, hints, cells),
         Kind::Mpmc => mpmc_ends(sound, hints, cells),
+        Kind::Latest => latest_ends(source, hints.1, cells),
     }
 }
 
@@ -163,6 +164,18 @@ pub(super) fn spsc_ends(source: &Source, sound: &Sound, (head, tail): (u64, u64)
         line += 1;
     }
     wrong("the end of the committed messages", (start, head + capacity), line * items)
+}
+
+/// The newest version. Nothing is ever popped.
+fn latest_ends(source: &Source, newest: u64, cells: &[u64]) -> Ends {
+    let found = cells[(newest % cells.len() as u64) as usize];
+    let wrong = match newest {
+        1..=latest::LAST if found != newest => Some(("the version of a cell", (newest, newest), found)),
+        0..=latest::LAST => None,
+        _ => Some(("the newest version", (0, latest::LAST), newest)),
+    };
+    let corrupted = |(what, expected, found)| Corrupted { ring: source.name().into(), what, expected, found };
+    Ends { popped: 0, pushed: newest, corrupted: wrong.map(corrupted).into_iter().collect() }
 }
 
 pub(super) fn mpmc_ends(sound: &Sound, (head, tail): (u64, u64), cells: &[u64]) -> Ends {
@@ -240,7 +253,7 @@ fn processes(source: &Source, kind: Kind, control: &Words, records: &[RecordCopy
         };
         let has = |holder: Holder| u64::from(holder.held_by() == Some((record, generation_of(copy))));
         let (producers, consumers) = match kind {
-            Kind::Spsc => (has(producer), has(consumer)),
+            Kind::Spsc | Kind::Latest => (has(producer), has(consumer)),
             Kind::Mpmc => (copy.at(offset_of!(RecordWords, producers)), copy.at(offset_of!(RecordWords, consumers))),
         };
         Process {
