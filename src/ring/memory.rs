@@ -284,11 +284,14 @@ impl<T> Values for Mapped<T, Overwritten> {
 
     #[inline(always)]
     fn value(&self, cell: usize) -> &[AtomicU64] {
-        const { assert!(Self::SHAPE.payload_offset % 8 == 0 && Self::SHAPE.stride % 8 == 0) };
+        const {
+            let (offset, size) = (Self::SHAPE.payload_offset, size_of::<T>().next_multiple_of(8));
+            assert!(offset % 8 == 0 && Self::SHAPE.stride % 8 == 0 && offset + size <= Self::SHAPE.stride);
+        };
         // SAFETY: a value begins within its cell's stride.
         let first = unsafe { self.cell(cell).add(Self::SHAPE.payload_offset) };
-        // SAFETY: it begins at a multiple of eight bytes and ends where its cell does or before, in whole words, as the stride
-        // is a multiple of eight too; it is only ever accessed as atomics, for which every bit pattern is valid.
+        // SAFETY: it begins at a multiple of eight bytes, and its whole words end where its cell does or before, as asserted;
+        // it is only ever accessed as atomics, for which every bit pattern is valid.
         let words = unsafe { core::slice::from_raw_parts(first.cast().as_ptr(), size_of::<T>().div_ceil(8)) };
         sync::mapped_words(words)
     }
