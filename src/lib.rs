@@ -25,6 +25,7 @@
 //!
 //! - [`spsc`]: one producer, one consumer. [`mpmc`]: many of either; each message goes to one consumer. What a death
 //!   leaves behind is said there, case by case.
+//! - [`Latest`]: no queue, but one value that one process writes and any number read: always the newest, always whole.
 //! - Each operation comes in two forms: `try_push` and `try_pop` return at once; `push` and `pop`, with time-outs,
 //!   deadlines, iterators and batches, wait as [`Wait`] says. [`select()`] waits for several rings; the feature `async` has
 //!   futures, a `Stream` and a `Sink`.
@@ -60,13 +61,14 @@ mod wait;
 
 pub use error::{
     ClaimError, Corrupted, CreateError, EvictError, FolderError, HeaderError, InspectError, Invalid, InvalidName,
-    MemoryError, OpenError, PopError, PopSliceError, PushAllError, PushError, PushSliceError, ReserveError, Role,
-    SystemVError, TryPopError, TryPushError, UnlinkError,
+    MemoryError, NewerError, OpenError, PopError, PopSliceError, PushAllError, PushError, PushSliceError, ReadError,
+    ReserveError, Role, SystemVError, TryPopError, TryPushError, UnlinkError,
 };
 pub use layout::header::Lifetime;
 pub use message::Message;
 pub use queue::{
-    Case, Iter, Kind, MOST_CASES, Mpmc, Options, Ring, Spsc, TryIter, Wait, bytes, mpmc, remove, select, spsc,
+    Case, Iter, Kind, Latest, MOST_CASES, Mpmc, Newest, Options, Ring, Spsc, TryIter, Wait, bytes, latest, mpmc,
+    remove, select, spsc,
 };
 #[cfg(feature = "async")]
 pub use queue::{Messages, Pushes};

@@ -64,6 +64,17 @@ pub(crate) unsafe fn is_valid<T: Message>(candidate: *const T) -> bool {
     T::try_ref_from_bytes(bytes).is_ok()
 }
 
+/// The value in what `fill` makes of zeros, or `None` when those bytes are no valid `T`, and what `fill` says.
+#[inline(always)]
+pub(crate) fn filled<T: Message, R>(fill: impl FnOnce(&mut [u8]) -> R) -> (Option<T>, R) {
+    let mut candidate = MaybeUninit::<T>::zeroed();
+    // SAFETY: all these bytes are ours, and initialised with zeros; whatever `fill` writes there, they stay initialised.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(candidate.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
+    let result = fill(bytes);
+    // SAFETY: as above.
+    (unsafe { assume_checked(candidate) }, result)
+}
+
 /// The value in `candidate`, or `None` when its bytes are no valid `T`.
 ///
 /// # Safety

@@ -15,24 +15,25 @@ pub(crate) use {
 };
 
 macro_rules! mapped {
-    ($name:ident, $word:ident) => {
-        /// The word at a place in mapped memory.
+    ($name:ident, $real:ty, $word:ty) => {
+        /// What is at a place in mapped memory.
         ///
         /// Mapped memory holds real atomics only. A model brings memory of its own, so under loom nothing can ask for one.
         #[cfg(not(ringway_loom))]
         #[inline(always)]
-        pub(crate) fn $name(word: &core::sync::atomic::$word) -> &$word {
+        pub(crate) fn $name(word: &$real) -> &$word {
             word
         }
 
         #[cfg(ringway_loom)]
-        pub(crate) fn $name(_: &core::sync::atomic::$word) -> &$word {
+        pub(crate) fn $name(_: &$real) -> &$word {
             unreachable!("a model runs on memory of its own, never on a mapping")
         }
     };
 }
-mapped!(mapped, AtomicU64);
-mapped!(mapped_u32, AtomicU32);
+mapped!(mapped, core::sync::atomic::AtomicU64, AtomicU64);
+mapped!(mapped_u32, core::sync::atomic::AtomicU32, AtomicU32);
+mapped!(mapped_words, [core::sync::atomic::AtomicU64], [AtomicU64]);
 
 /// loom's atomics, in threads that a model can kill at any of their steps.
 #[cfg(ringway_loom)]

@@ -1,4 +1,4 @@
-//! `kill -9` at any instruction: every operation on an SPSC ring, its process killed after every single instruction of
+//! `kill -9` at any instruction: every operation on an SPSC ring, and the one of a `Latest`'s writer, its process killed after every single instruction of
 //! it, and after each death the survivor and a successor go on as if nothing had happened.
 //!
 //! A process is executed one instruction at a time with ptrace(2), which shows its way through the operation; and at
@@ -24,6 +24,7 @@ mod support {
     pub mod runner;
     pub mod sweep;
     pub mod transfers;
+    pub mod values;
     pub mod victim;
     pub mod visible;
 }
@@ -36,6 +37,7 @@ use support::pair::Packed;
 use support::runner::{self, Report, Test};
 use support::sweep::{Demands, Fate, Scene, sweep};
 use support::transfers::{How, Popping, Pushing, State};
+use support::values::Writing;
 
 fn main() -> ExitCode {
     let tests = [
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Test { name: "peek_and_release_hand_a_message_over_or_leave_it", run: peek_and_release },
         Test { name: "who_dies_claiming_the_producers_role_changes_nothing", run: claim_producer },
         Test { name: "who_dies_claiming_the_consumers_role_changes_nothing", run: claim_consumer },
+        Test { name: "write_makes_a_value_the_newest_or_it_never_existed", run: write },
         Test { name: "who_dies_attaching_leaves_room_for_the_next", run: attach },
         Test { name: "who_dies_leaving_leaves_a_ring_or_a_free_name", run: detach },
         Test { name: "who_dies_creating_leaves_a_whole_ring_or_a_free_name", run: create },
@@ -229,6 +232,14 @@ fn claims_of_the_consumer<T: Packed>() {
             let name = |before| format!("claim consumer after one who {before}, {}, {}", T::NAME, state.name);
             sweep(&name("left"), &Claiming::after_one_who_left(&scene), fate, CLAIM);
             sweep(&name("died in a batch"), &Claiming::after_one_who_died(&scene), fate, CLAIM);
+        }
+    }
+}
+
+fn write() {
+    for written in [0, 1, 5] {
+        for &fate in fates() {
+            sweep(&format!("write after {written}"), &Writing::new(written), fate, operation(true, fate));
         }
     }
 }

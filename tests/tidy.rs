@@ -166,7 +166,7 @@ fn atomics_of_algorithms_come_from_sync() {
     // `ring` and the roles run under loom. What they share must be loom's there.
     let sources = sources();
     let of_algorithms = |source: &&Source| {
-        (["ring/spsc/", "ring/mpmc/", "wait/"].iter().any(|ring| source.name.starts_with(ring))
+        (["ring/spsc/", "ring/mpmc/", "ring/latest/", "wait/"].iter().any(|ring| source.name.starts_with(ring))
             || source.name == "registry/role.rs")
             && !source.is_model()
     };

@@ -47,9 +47,9 @@ pub enum HeaderError {
         expected: u64,
     },
     /// Another kind of ring, or another kind of segment.
-    #[error("its kind is {found}, expected {expected}: open it as the kind of ring it is")]
+    #[error("its kind is {found}{}, expected {expected}{}: open it as the kind of ring it is", kind(.found), kind(.expected))]
     Kind {
-        /// The number of the kind in the segment: 1 is `spsc`.
+        /// The number of the kind in the segment: 1 is `spsc`, 2 `mpmc`, 3 `latest`.
         found: u32,
         /// The number of the kind that was asked for.
         expected: u32,
@@ -126,4 +126,14 @@ pub enum HeaderError {
         /// The size of the segment in bytes.
         expected: u64,
     },
+}
+
+/// What a kind is called.
+fn kind(number: &u32) -> &'static str {
+    match number {
+        1 => " (spsc)",
+        2 => " (mpmc)",
+        3 => " (latest)",
+        _ => "",
+    }
 }

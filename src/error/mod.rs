@@ -2,6 +2,7 @@
 
 mod header;
 mod inspect;
+mod latest;
 mod memory;
 mod name;
 mod ring;
@@ -11,6 +12,7 @@ mod waiting;
 
 pub use header::HeaderError;
 pub use inspect::InspectError;
+pub use latest::{NewerError, ReadError};
 pub use memory::MemoryError;
 pub use name::{FolderError, InvalidName};
 pub use ring::{

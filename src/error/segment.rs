@@ -45,6 +45,12 @@ pub enum CreateError {
         /// The greatest size and alignment that there can be.
         most: (usize, usize),
     },
+    /// What has no producers and consumers cannot be made by [`bytes::Ring::create`](crate::bytes::Ring::create).
+    #[error("ring `{name}` was not created: `bytes` makes `spsc` and `mpmc`; create a `Latest` with its type")]
+    NoQueue {
+        /// The name of the ring.
+        name: String,
+    },
     /// No ring has room for that many processes.
     #[error("ring `{name}` was not created: room for {found} processes was asked for, expected 1 to {expected}")]
     Processes {

@@ -8,7 +8,7 @@ use crate::layout::cell::{State, Word};
 use crate::layout::control::{Control, Holder, Obstacle, Record, RecordWords, Roles as RoleWords};
 use crate::layout::tag::Tag;
 use crate::recover::Recovered;
-use crate::ring::mpmc;
+use crate::ring::{latest, mpmc};
 use crate::sys::process::{self, Identity, RunState};
 use crate::wait;
 use core::mem::{offset_of, size_of};
@@ -60,7 +60,7 @@ impl Ends {
     fn words(&self, bytes: &Bytes, sound: &Sound) -> Result<Option<[u64; 2]>, InspectError> {
         let word = |position: u64| bytes.word(sound.cell((position % sound.geometry.cells as u64) as usize));
         Ok(match sound.kind {
-            Kind::Spsc => None,
+            Kind::Spsc | Kind::Latest => None,
             Kind::Mpmc => Some([word(self.popped)?, word(self.pushed)?]),
         })
     }
@@ -93,7 +93,7 @@ pub(super) fn look(bytes: &Bytes, sound: &Sound) -> Result<Contents, InspectErro
         copy
     };
     let records: Vec<RecordCopy> = records.chunks_exact(size_of::<Record>()).map(RecordCopy).collect();
-    let roles = (sound.kind == Kind::Spsc).then(|| roles(bytes, sound, &control, &records));
+    let roles = (sound.kind != Kind::Mpmc).then(|| roles(bytes, sound, &control, &records));
     let mut contents = Contents {
         pushed: ends.pushed,
         popped: ends.popped,
@@ -121,7 +121,7 @@ pub(super) fn look(bytes: &Bytes, sound: &Sound) -> Result<Contents, InspectErro
 /// The ends of a ring that moves, at least where the hints say by now.
 fn since(ends: Ends, kind: Kind, (head, tail): (u64, u64)) -> Ends {
     let (popped, pushed) = match kind {
-        Kind::Spsc => (ends.popped.max(head), ends.pushed.max(tail)),
+        Kind::Spsc | Kind::Latest => (ends.popped.max(head), ends.pushed.max(tail)),
         Kind::Mpmc => (ends.popped, ends.pushed),
     };
     Ends { popped, pushed, corrupted: Vec::new() }
@@ -137,6 +137,7 @@ pub(super) fn ends(bytes: &Bytes, sound: &Sound, hints: (u64, u64)) -> Result<En
             let (popped, pushed) = mpmc::ends(hints.0, hints.1, sound.geometry.cells, word)?;
             Ok(Ends { popped, pushed, corrupted: Vec::new() })
         }
+        Kind::Latest => latest_ends(bytes, sound, hints.1),
     }
 }
 
@@ -178,6 +179,18 @@ fn spsc_ends(bytes: &Bytes, sound: &Sound, (head, tail): (u64, u64)) -> Result<E
         line += 1;
     }
     wrong("the end of the committed messages", (start, head + capacity), line * items)
+}
+
+/// The newest version. Nothing is ever popped.
+fn latest_ends(bytes: &Bytes, sound: &Sound, newest: u64) -> Result<Ends, InspectError> {
+    let found = bytes.word(sound.cell((newest % sound.geometry.cells as u64) as usize))?;
+    let wrong = match newest {
+        1..=latest::LAST if found != newest => Some(("the version of a cell", (newest, newest), found)),
+        0..=latest::LAST => None,
+        _ => Some(("the newest version", (0, latest::LAST), newest)),
+    };
+    let corrupted = |(what, expected, found)| Corrupted { ring: bytes.name().into(), what, expected, found };
+    Ok(Ends { popped: 0, pushed: newest, corrupted: wrong.map(corrupted).into_iter().collect() })
 }
 
 /// One process record, as it was copied.
@@ -249,7 +262,7 @@ fn processes(bytes: &Bytes, sound: &Sound, control: &Words, records: &[RecordCop
         };
         let has = |holder: Holder| u64::from(holder.held_by() == Some((record, generation_of(copy))));
         let (producers, consumers) = match sound.kind {
-            Kind::Spsc => (has(producer), has(consumer)),
+            Kind::Spsc | Kind::Latest => (has(producer), has(consumer)),
             Kind::Mpmc => (copy.at(offset_of!(RecordWords, producers)), copy.at(offset_of!(RecordWords, consumers))),
         };
         Process {

@@ -182,7 +182,8 @@ impl Segment {
     }
 
     /// Copies of the messages that lie in the ring, from the next one to pop on: the first `bytes` bytes of each, of
-    /// `most` messages at most. They stay in the ring. Those that were taken by a consumer which died come first.
+    /// `most` messages at most. They stay in the ring. Those that were taken by a consumer which died come first. Of a
+    /// `Latest` the newest value, whose position is its version less one.
     ///
     /// Every copy is of a message that was committed and not handed over when it was copied, and is whole. When the ring
     /// moves meanwhile, messages that were popped in between are left out.

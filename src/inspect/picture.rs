@@ -124,18 +124,19 @@ pub struct Layout {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Contents {
-    /// Position of the next message to push: how many were pushed since the ring was created.
+    /// Position of the next message to push: how many were pushed since the ring was created. Of a `Latest`, the version of
+    /// the newest value.
     pub pushed: u64,
-    /// Position of the next message to pop.
+    /// Position of the next message to pop. Of a `Latest` 0, as nothing is ever popped.
     pub popped: u64,
-    /// How many messages are in the ring, orphans aside.
+    /// How many messages are in the ring, orphans aside. Of a `Latest`, how many values are kept.
     pub fill: u64,
     /// Whether the ring stood still while these were counted, so that they are exact. Else they are as of some moments
     /// during that time.
     pub still: bool,
     /// Who is attached, and who died attached and was not cleared up after yet.
     pub processes: Vec<Process>,
-    /// Who has the roles, of an SPSC ring.
+    /// Who has the roles, of an SPSC ring. Of a `Latest`, its writer is the producer; readers have no role.
     pub roles: Option<Roles>,
     /// What is in somebody's hands, of an MPMC ring: the first [`MOST_HELD`] of them.
     pub held: Vec<HeldCell>,

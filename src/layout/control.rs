@@ -8,10 +8,11 @@ use crossbeam_utils::CachePadded;
 #[repr(C)]
 pub(crate) struct Control {
     /// Position of the next message to pop. SPSC: written by the consumer only, exact after every pop. MPMC: a position
-    /// that consumers have got to, from which to start looking.
+    /// that consumers have got to, from which to start looking. Latest: not used.
     pub(crate) head: CachePadded<AtomicU64>,
     /// Position of the next message to push. SPSC: written by the producer only. It may lag behind the tags when a
     /// producer was killed, so it is a place to start looking from, and good enough for counting. MPMC: as for `head`.
+    /// Latest: the version of the newest value, which is how many were written.
     pub(crate) tail: CachePadded<AtomicU64>,
     /// Who has the roles. Written when a role is claimed or given up.
     pub(crate) roles: CachePadded<Roles>,

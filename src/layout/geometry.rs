@@ -28,6 +28,8 @@ pub(crate) struct CellShape {
     pub(crate) payload_offset: usize,
     /// From one cell to the next; a multiple of [`LINE`], or a power of two below.
     pub(crate) stride: usize,
+    /// Cells beside those that the capacity takes.
+    pub(crate) spare: usize,
 }
 
 impl CellShape {
@@ -42,6 +44,12 @@ impl CellShape {
     pub(crate) const fn single<T>() -> CellShape {
         Self::assert_is_message::<T>();
         CellShape::new_single(size_of::<T>(), align_of::<T>())
+    }
+
+    /// The shape for values of type `T`, one to a cell, of which one more is being overwritten.
+    pub(crate) const fn overwritten<T>() -> CellShape {
+        Self::assert_is_message::<T>();
+        CellShape::new_overwritten(size_of::<T>(), align_of::<T>())
     }
 
     /// Whether there can be messages of such a size and alignment.
@@ -71,6 +79,12 @@ impl CellShape {
         CellShape { stride: (shape.payload_offset + item_size).next_power_of_two(), ..shape }
     }
 
+    /// Each cell has its lines to itself: those who read one are not disturbed while another is written. It has room for
+    /// whole words.
+    pub(super) const fn new_overwritten(item_size: usize, item_align: usize) -> CellShape {
+        CellShape { items_per_cell: 1, spare: 1, ..CellShape::new(item_size, item_align) }
+    }
+
     pub(super) const fn new(item_size: usize, item_align: usize) -> CellShape {
         let least_offset = if item_align > TAG { item_align } else { TAG };
         let in_first_line = LINE.saturating_sub(least_offset) / item_size;
@@ -81,12 +95,13 @@ impl CellShape {
                 items_per_cell: in_first_line,
                 payload_offset: least_offset,
                 stride: LINE,
+                spare: 0,
             };
         }
         // A large item is copied faster when it starts with a line. It does where that costs no line more.
         let stride = (least_offset + item_size).next_multiple_of(LINE);
         let payload_offset = if LINE + item_size <= stride { LINE } else { least_offset };
-        CellShape { item_size, item_align, items_per_cell: 1, payload_offset, stride }
+        CellShape { item_size, item_align, items_per_cell: 1, payload_offset, stride, spare: 0 }
     }
 }
 
@@ -117,7 +132,7 @@ pub(crate) struct Geometry {
 impl Geometry {
     /// The layout, or `None` where it would not fit into an address space. `processes` is 1 to [`MAX_PROCESSES`].
     pub(crate) fn new(shape: CellShape, capacity: usize, processes: usize) -> Option<Geometry> {
-        let cells = cells_for(capacity, shape.items_per_cell)?;
+        let cells = cells_for(capacity, shape.items_per_cell)?.checked_add(shape.spare)?;
         let control_offset = size_of::<Header>();
         let records_offset = control_offset + size_of::<Control>();
         let cells_offset = (records_offset + processes * size_of::<Record>()).next_multiple_of(CELLS_ALIGN);
@@ -179,6 +194,16 @@ mod tests {
         assert_eq!(of(56, 8), (1, 8, 64));
         assert_eq!(of(57, 1), (1, 64, 128));
         assert_eq!(of(128, 8), (1, 64, 192));
+    }
+
+    #[test]
+    fn cells_that_are_overwritten_have_lines_of_their_own_and_room_for_words() {
+        for (size, align) in [(1, 1), (3, 1), (8, 8), (57, 1), (121, 1), (16, 16), (64, 64), (4097, 1)] {
+            let shape = CellShape::new_overwritten(size, align);
+            assert_eq!((shape.items_per_cell, shape.stride % LINE, shape.payload_offset % TAG), (1, 0, 0));
+            assert!(shape.payload_offset + size.next_multiple_of(TAG) <= shape.stride, "{size} bytes");
+            assert_eq!(Geometry::new(shape, 3, 64).unwrap().cells, 4);
+        }
     }
 
     #[test]

@@ -24,11 +24,13 @@ pub enum Kind {
     Spsc = 1,
     /// Many producers, many consumers: see [`mpmc`](crate::mpmc).
     Mpmc = 2,
+    /// One writer, many readers, and the newest value: see [`latest`](crate::latest).
+    Latest = 3,
 }
 
 impl Kind {
     fn of(number: u32) -> Option<Kind> {
-        [Kind::Spsc, Kind::Mpmc].into_iter().find(|&kind| kind as u32 == number)
+        [Kind::Spsc, Kind::Mpmc, Kind::Latest].into_iter().find(|&kind| kind as u32 == number)
     }
 
     /// How the cells of this kind hold messages of a size and an alignment that [`CellShape::is_possible`].
@@ -36,6 +38,7 @@ impl Kind {
         match self {
             Kind::Spsc => CellShape::new(item_size, item_align),
             Kind::Mpmc => CellShape::new_single(item_size, item_align),
+            Kind::Latest => CellShape::new_overwritten(item_size, item_align),
         }
     }
 
@@ -44,6 +47,7 @@ impl Kind {
         match self {
             Kind::Spsc => CellShape::packed::<T>(),
             Kind::Mpmc => CellShape::single::<T>(),
+            Kind::Latest => CellShape::overwritten::<T>(),
         }
     }
 
@@ -52,6 +56,8 @@ impl Kind {
         match self {
             Kind::Spsc => Tag::new(cell as u64, 0).word(),
             Kind::Mpmc => Word::free(0).word(),
+            // No version yet.
+            Kind::Latest => 0,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! |           | tail       |                     |
 //! |           | roles      |                     | SPSC: the u64 is a tag  |
 //! |           | orphans    |                     | MPMC: a word            |
-//! |           | obstacle   |                     |
+//! |           | obstacle   |                     | Latest: a version       |
 //! ```
 
 pub(crate) mod cell;

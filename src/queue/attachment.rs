@@ -59,7 +59,7 @@ impl Attachment {
         if found == 0 || found > MAX_PROCESSES {
             return Err(CreateError::Processes { name: name(), found, expected: MAX_PROCESSES });
         }
-        let capacity = options.capacity.unwrap_or(Options::DEFAULT_CAPACITY);
+        let capacity = options.capacity_of(kind, shape);
         let Some(geometry) = Geometry::new(shape, capacity, options.processes) else {
             let expected = Geometry::max_capacity(shape, options.processes);
             return Err(CreateError::Capacity { name: name(), found: capacity, expected });
@@ -154,7 +154,7 @@ impl Attachment {
         }
         let records = segment.parts().records();
         let clear_up = |record, register: Register<'_>| match expected.kind {
-            Kind::Spsc => {}
+            Kind::Spsc | Kind::Latest => {}
             Kind::Mpmc => recover(segment.parts(), register, record),
         };
         let registration = Registration::new(records, || reopen(&segment), clear_up, gate.no_forks())

@@ -5,6 +5,7 @@ mod asynchronous;
 mod attachment;
 mod blocking;
 pub mod bytes;
+pub mod latest;
 pub mod mpmc;
 mod options;
 #[cfg(feature = "async")]
@@ -19,7 +20,8 @@ mod waiting;
 #[cfg(feature = "async")]
 pub use asynchronous::{Messages, Pushes};
 pub use blocking::{Iter, TryIter};
+pub use latest::Latest;
 pub use options::Options;
-pub use ring::{Kind, Mpmc, Ring, Spsc};
+pub use ring::{Kind, Mpmc, Newest, Ring, Spsc};
 pub use select::{Case, MOST_CASES, select};
 pub use waiting::Wait;

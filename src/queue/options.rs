@@ -1,7 +1,8 @@
 //! How a ring is created, and what is expected of one that is opened.
 
 use super::waiting::Wait;
-use crate::layout::header::Lifetime;
+use crate::layout::geometry::CellShape;
+use crate::layout::header::{Kind, Lifetime};
 use crate::segment::{HugePageSize, HugePages, MemoryLock, Wishes};
 use std::time::Duration;
 
@@ -31,7 +32,11 @@ pub struct Options {
 
 impl Options {
     /// Messages that a ring holds when nobody says otherwise.
-    pub(super) const DEFAULT_CAPACITY: usize = 1024;
+    const DEFAULT_CAPACITY: usize = 1024;
+
+    /// Likewise, of a [`Latest`](crate::Latest): bytes of cells, and the least values.
+    const DEFAULT_BYTES: usize = 64 * 1024;
+    const LEAST_VALUES: usize = 3;
 
     /// The defaults: 1024 messages, 64 processes, mode 0600, persistent, no waiting.
     pub fn new() -> Options {
@@ -56,6 +61,9 @@ impl Options {
     }
 
     /// How many messages the ring holds: exactly this many, any number from 1 up. 1024 by default.
+    ///
+    /// Of a [`Latest`](crate::Latest), how many values are kept: a reader has to begin again when so many are written while
+    /// it copies one. By default as many as fit into 64 KiB, 3 to 1023.
     ///
     /// When an existing ring is opened, it must have this capacity; without this call it may have any.
     pub fn capacity(mut self, messages: usize) -> Options {
@@ -166,6 +174,17 @@ impl Options {
     pub fn wait(mut self, how: Wait) -> Options {
         self.wait = how;
         self
+    }
+}
+
+impl Options {
+    /// How many messages a ring of that kind and shape is created for.
+    pub(super) fn capacity_of(&self, kind: Kind, shape: CellShape) -> usize {
+        let by_default = match kind {
+            Kind::Spsc | Kind::Mpmc => Options::DEFAULT_CAPACITY,
+            Kind::Latest => (Options::DEFAULT_BYTES / shape.stride).saturating_sub(1).max(Options::LEAST_VALUES),
+        };
+        self.capacity.unwrap_or(by_default)
     }
 }
 

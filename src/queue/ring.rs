@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-/// Which algorithm a ring follows: [`Spsc`] or [`Mpmc`].
+/// Which algorithm a ring follows: [`Spsc`], [`Mpmc`] or [`Newest`].
 pub trait Kind: sealed::Sealed {}
 
 /// One producer, one consumer: see [`spsc`](crate::spsc).
@@ -28,20 +28,31 @@ pub struct Spsc(());
 #[derive(Debug)]
 pub struct Mpmc(());
 
+/// One writer, many readers, and the newest value only: see [`latest`](crate::latest).
+#[derive(Debug)]
+pub struct Newest(());
+
 impl Kind for Spsc {}
 impl Kind for Mpmc {}
+impl Kind for Newest {}
 
 mod sealed {
+    use crate::layout::header::Kind;
+
     pub trait Sealed: 'static {
-        const IS_MPMC: bool;
+        const KIND: Kind;
     }
 
     impl Sealed for super::Spsc {
-        const IS_MPMC: bool = false;
+        const KIND: Kind = Kind::Spsc;
     }
 
     impl Sealed for super::Mpmc {
-        const IS_MPMC: bool = true;
+        const KIND: Kind = Kind::Mpmc;
+    }
+
+    impl Sealed for super::Newest {
+        const KIND: Kind = Kind::Latest;
     }
 }
 
@@ -59,8 +70,6 @@ pub struct Ring<T, K> {
 }
 
 impl<T: Message, K: Kind> Ring<T, K> {
-    const KIND: header::Kind = if K::IS_MPMC { header::Kind::Mpmc } else { header::Kind::Spsc };
-
     /// Creates a ring and attaches to it: under a name, or in any other memory that a [`Source`] stands for. The name
     /// appears in one step, when the ring is whole; a creator that is killed leaves the name free. All memory is reserved
     /// here: a push never meets a full file system.
@@ -68,7 +77,7 @@ impl<T: Message, K: Kind> Ring<T, K> {
     /// # Errors
     /// [`CreateError`]; nothing was left on disk.
     pub fn create(source: impl Into<Source>, options: &Options) -> Result<Self, CreateError> {
-        Attachment::create::<T>(Self::KIND, &source.into(), options).map(Ring::of)
+        Attachment::create::<T>(K::KIND, &source.into(), options).map(Ring::of)
     }
 
     /// Attaches to a ring, whatever its capacity.
@@ -84,7 +93,7 @@ impl<T: Message, K: Kind> Ring<T, K> {
     /// # Errors
     /// [`OpenError`]; nothing on disk was changed.
     pub fn open_with(source: impl Into<Source>, options: &Options) -> Result<Self, OpenError> {
-        Attachment::open::<T>(Self::KIND, &source.into(), options).map(Ring::of)
+        Attachment::open::<T>(K::KIND, &source.into(), options).map(Ring::of)
     }
 
     /// Attaches to a ring, or creates it: either side may come first, or both at once. Memory without a name is always
@@ -93,7 +102,7 @@ impl<T: Message, K: Kind> Ring<T, K> {
     /// # Errors
     /// [`OpenError`], with [`OpenError::Create`] for what went wrong on creation.
     pub fn open_or_create(source: impl Into<Source>, options: &Options) -> Result<Self, OpenError> {
-        Attachment::open_or_create::<T>(Self::KIND, &source.into(), options).map(Ring::of)
+        Attachment::open_or_create::<T>(K::KIND, &source.into(), options).map(Ring::of)
     }
 
     /// Removes the name of a ring, of any type. Processes that are attached go on; the memory is freed when the last of
@@ -155,16 +164,19 @@ impl<T: Message, K: Kind> Ring<T, K> {
     }
 
     /// About how many messages are in the ring: all ends may be moving it, and after a death something may not be counted
-    /// until somebody has cleared up.
+    /// until somebody has cleared up. Of a [`Latest`](crate::Latest): values that are kept, which is all until its capacity
+    /// is reached.
     pub fn len(&self) -> usize {
         let parts = self.attachment.parts();
-        if K::IS_MPMC {
-            return mpmc::count::<T, _>(&Mapped::<T, Single>::new(parts.clone()));
-        }
-        // `tail` first, so that a message that is pushed and popped in between counts as gone. Relaxed: for counting.
-        let tail = spsc::pushed::<T, _>(&Mapped::<T, Packed>::new(parts.clone()));
-        let head = sync::mapped(&parts.control().head).load(Ordering::Relaxed);
-        tail.saturating_sub(head).min(self.capacity() as u64) as usize
+        let pushed = match K::KIND {
+            header::Kind::Mpmc => return mpmc::count::<T, _>(&Mapped::<T, Single>::new(parts.clone())),
+            // First, so that a message that is pushed and popped in between counts as gone.
+            header::Kind::Spsc => spsc::pushed::<T, _>(&Mapped::<T, Packed>::new(parts.clone())),
+            // Relaxed: for counting. So is the other load.
+            header::Kind::Latest => sync::mapped(&parts.control().tail).load(Ordering::Relaxed),
+        };
+        let popped = sync::mapped(&parts.control().head).load(Ordering::Relaxed);
+        pushed.saturating_sub(popped).min(self.capacity() as u64) as usize
     }
 
     /// Whether the ring seems to be empty: both ends may be moving it.

@@ -64,6 +64,21 @@ pub(crate) trait Orphanage {
     fn adopted(&self) -> &AtomicU64;
 }
 
+/// What `latest` needs: cells that are read while somebody overwrites them, and so consist of words, each of which is read
+/// and written as one.
+pub(crate) trait Values {
+    /// The name of the segment, for messages to people.
+    fn name(&self) -> &str;
+    /// At least two.
+    fn cells(&self) -> usize;
+    /// The version of the newest value.
+    fn newest(&self) -> &AtomicU64;
+    /// Which version the value of a cell is.
+    fn version(&self, cell: usize) -> &AtomicU64;
+    /// The value of a cell.
+    fn value(&self, cell: usize) -> &[AtomicU64];
+}
+
 /// How the cells of a kind of ring hold messages of `T`.
 pub(crate) trait Cells<T> {
     const SHAPE: CellShape;
@@ -83,6 +98,14 @@ pub(crate) struct Single;
 
 impl<T> Cells<T> for Single {
     const SHAPE: CellShape = CellShape::single::<T>();
+}
+
+/// One value to a cell, and a cell more than the capacity says: Latest.
+#[derive(Debug)]
+pub(crate) struct Overwritten;
+
+impl<T> Cells<T> for Overwritten {
+    const SHAPE: CellShape = CellShape::overwritten::<T>();
 }
 
 /// The cells of a checked segment, as cells `C` of `T`.
@@ -236,5 +259,40 @@ impl<T, C> Orphanage for Mapped<T, C> {
     #[inline(always)]
     fn adopted(&self) -> &AtomicU64 {
         sync::mapped(&self.parts.control().orphans.adopted)
+    }
+}
+
+impl<T> Values for Mapped<T, Overwritten> {
+    fn name(&self) -> &str {
+        self.parts.name()
+    }
+
+    #[inline(always)]
+    fn cells(&self) -> usize {
+        self.cell_count
+    }
+
+    #[inline(always)]
+    fn newest(&self) -> &AtomicU64 {
+        self.tail()
+    }
+
+    #[inline(always)]
+    fn version(&self, cell: usize) -> &AtomicU64 {
+        self.word(cell)
+    }
+
+    #[inline(always)]
+    fn value(&self, cell: usize) -> &[AtomicU64] {
+        const {
+            let (offset, size) = (Self::SHAPE.payload_offset, size_of::<T>().next_multiple_of(8));
+            assert!(offset % 8 == 0 && Self::SHAPE.stride % 8 == 0 && offset + size <= Self::SHAPE.stride);
+        };
+        // SAFETY: a value begins within its cell's stride.
+        let first = unsafe { self.cell(cell).add(Self::SHAPE.payload_offset) };
+        // SAFETY: it begins at a multiple of eight bytes, and its whole words end where its cell does or before, as asserted;
+        // it is only ever accessed as atomics, for which every bit pattern is valid.
+        let words = unsafe { core::slice::from_raw_parts(first.cast().as_ptr(), size_of::<T>().div_ceil(8)) };
+        sync::mapped_words(words)
     }
 }

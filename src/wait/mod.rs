@@ -34,6 +34,9 @@
 //! A process that is killed between its store and its wake-up, or that was woken and killed, takes a wake-up with it:
 //! therefore nobody sleeps without a time-out.
 //!
+//! Where all wait for the same, and nobody takes it away from the others (`Latest`), a waker wakes all who sleep, and there is
+//! no baton.
+//!
 //! `models` has every order of these steps, with store buffers, barriers and deaths; and the released code under loom.
 
 #[cfg(test)]
@@ -112,6 +115,17 @@ impl<F: Futex> Event<F> {
     /// There is something to do, for one: wakes somebody who sleeps. To be called after the store that says so.
     #[inline(always)]
     pub(crate) fn notify(self, notifier: &mut Notifier) {
+        self.notify_some(notifier, 1);
+    }
+
+    /// There is something new that nobody takes away: wakes all who sleep. To be called after the store that says so.
+    #[inline(always)]
+    pub(crate) fn notify_all(self, notifier: &mut Notifier) {
+        self.notify_some(notifier, EVERYBODY);
+    }
+
+    #[inline(always)]
+    fn notify_some(self, notifier: &mut Notifier, most: u32) {
         // NB: no code, but the store stays before the load; the sleeper's barrier makes that true for the processor too.
         compiler_fence(Ordering::SeqCst);
         if notifier.fences {
@@ -119,14 +133,14 @@ impl<F: Futex> Event<F> {
         }
         // Relaxed: ordered by the sleeper's barrier, or by the fence above.
         if self.0.word().load(Ordering::Relaxed) & (STATE | ALWAYS) != AWAKE {
-            self.notify_alert(notifier);
+            self.notify_alert(notifier, most);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn notify_alert(self, notifier: &mut Notifier) {
-        if self.wake_one() {
+    fn notify_alert(self, notifier: &mut Notifier, most: u32) {
+        if self.wake(most) {
             notifier.quiet = 0;
             return;
         }
@@ -144,7 +158,11 @@ impl<F: Futex> Event<F> {
 
     /// There may be something to do, for one. Says whether anybody said that it sleeps.
     pub(crate) fn wake_one(&self) -> bool {
-        self.count_up(|state| state == ASLEEP).inspect(|_| self.0.wake(1)).is_some()
+        self.wake(1)
+    }
+
+    fn wake(&self, most: u32) -> bool {
+        self.count_up(|state| state == ASLEEP).inspect(|_| self.0.wake(most)).is_some()
     }
 
     /// Something has changed that all who sleep have to see.

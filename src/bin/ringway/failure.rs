@@ -99,6 +99,7 @@ impl From<CreateError> for Failure {
             CreateError::Name(_)
             | CreateError::Capacity { .. }
             | CreateError::Processes { .. }
+            | CreateError::NoQueue { .. }
             | CreateError::Messages { .. } => Code::Usage,
             CreateError::AlreadyExists { .. } => Code::Busy,
             _ => Code::Failed,

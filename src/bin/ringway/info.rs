@@ -120,6 +120,7 @@ fn layout(out: &mut Out, layout: &Layout, picture: &Picture) -> io::Result<()> {
     let kind = match layout.kind {
         Some(Kind::Spsc) => "spsc: one producer, one consumer",
         Some(Kind::Mpmc) => "mpmc: many producers, many consumers",
+        Some(Kind::Latest) => "latest: one writer, many readers, the newest value",
         None => "unknown",
     };
     line(out, "kind", kind)?;
@@ -155,11 +156,16 @@ fn inside(out: &mut Out, contents: &Contents, observed: &Observed) -> io::Result
     ];
     let asleep: Vec<&str> = sleepers.iter().filter(|(event, _)| event.asleep).map(|&(_, who)| who).collect();
     line(out, "asleep", &if asleep.is_empty() { "nobody".to_owned() } else { asleep.join("; ") })?;
-    if let Some(roles) = contents.roles {
-        line(out, "producer", &role(roles.producer))?;
-        line(out, "consumer", &role(roles.consumer))?;
+    let kind = picture.layout.as_ref().and_then(|layout| layout.kind);
+    match contents.roles {
+        Some(roles) if kind == Some(Kind::Latest) => line(out, "writer", &role(roles.producer))?,
+        Some(roles) => {
+            line(out, "producer", &role(roles.producer))?;
+            line(out, "consumer", &role(roles.consumer))?;
+        }
+        None => {}
     }
-    if picture.layout.as_ref().and_then(|layout| layout.kind) == Some(Kind::Mpmc) {
+    if kind == Some(Kind::Mpmc) {
         let recovered = &contents.recovered;
         let (deaths, skipped, redelivered) = (recovered.deaths, recovered.skipped, recovered.redelivered);
         let counts = format!("{deaths} cleared up after, {skipped} messages skipped, {redelivered} to be redelivered");

@@ -6,7 +6,7 @@ use crate::out::{Out, Style};
 use crate::report;
 use crate::show::{self, Cell, Heading};
 use clap::{Args, ValueEnum};
-use ringway::inspect::{Listing, Maker};
+use ringway::inspect::{Kind, Listing, Maker};
 use std::io::Write;
 use std::time::Duration;
 
@@ -217,7 +217,7 @@ fn fill(ring: &Observed, bars: bool) -> Cell {
     };
     let style = match contents.fill {
         _ if !contents.corrupted.is_empty() => Style::Bad,
-        fill if fill >= layout.capacity => Style::Odd,
+        fill if fill >= layout.capacity && layout.kind != Some(Kind::Latest) => Style::Odd,
         _ => Style::Plain,
     };
     let bar = if bars { show::bar(contents.fill, layout.capacity, 8) + " " } else { String::new() };

@@ -77,7 +77,7 @@ struct SystemV {
 
 #[derive(Debug, Serialize)]
 struct Layout {
-    /// `spsc`, `mpmc`, or null for one that this build does not know.
+    /// `spsc`, `mpmc`, `latest`, or null for one that this build does not know.
     kind: Option<&'static str>,
     message_type: String,
     schema: String,
@@ -185,6 +185,7 @@ pub fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Spsc => "spsc",
         Kind::Mpmc => "mpmc",
+        Kind::Latest => "latest",
     }
 }
 

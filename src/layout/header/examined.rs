@@ -57,7 +57,7 @@ impl Header {
     fn examine_geometry(&self, file_size: u64, errors: &mut Vec<HeaderError>) -> Option<(Expected, Geometry)> {
         let kind = Kind::of(self.kind);
         if kind.is_none() {
-            let expected = self.kind.clamp(Kind::Spsc as u32, Kind::Mpmc as u32);
+            let expected = self.kind.clamp(Kind::Spsc as u32, Kind::Latest as u32);
             errors.push(contradiction("kind", self.kind.into(), expected.into()));
         }
         let message = CellShape::is_possible(self.item_size, self.item_align);

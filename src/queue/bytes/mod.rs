@@ -19,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Such a ring is of either kind, and of the size and alignment of messages that its header says; the handles follow the
+//! Such a ring is of either kind of queue ([`Latest`](crate::Latest) needs its type), and of the size and alignment of messages that its header says; the handles follow the
 //! same algorithms as those of [`spsc`] and [`mpmc`], beside handles of a type, with the same promises
 //! after a death. They are slower, by the cost of what the compiler does not know.
 //!
@@ -103,6 +103,9 @@ impl Ring {
     ) -> Result<Ring, CreateError> {
         let source = source.into();
         let Messages { size, align, ref type_name } = *messages;
+        if kind == Kind::Latest {
+            return Err(CreateError::NoQueue { name: source.to_string() });
+        }
         if !CellShape::is_possible(size as u64, align as u64) {
             let most = (MAX_ITEM, MAX_ALIGN);
             return Err(CreateError::Messages { name: source.to_string(), size, align, most });
@@ -144,6 +147,10 @@ impl Ring {
     fn try_open(source: &Source, options: &Options) -> Result<Ring, OpenError> {
         let found = inspect::Segment::open(source).and_then(|segment| segment.expected());
         let expected = Expected { capacity: options.capacity, ..found.map_err(not_inspected)? };
+        if expected.kind == Kind::Latest {
+            let error = HeaderError::Kind { found: Kind::Latest as u32, expected: Kind::Spsc as u32 };
+            return Err(OpenError::Header { name: source.to_string(), error });
+        }
         // NB: only `Mpmc` has anything to clear up, and one message to a cell.
         let attachment = Attachment::try_open_as(&expected, source, options, |parts, register, record| {
             let memory = Erased::<1>::new(parts.clone());
@@ -188,6 +195,7 @@ impl Ring {
         Ok(Producer::new(match self.kind {
             Kind::Spsc => spsc::erased::producer(&self.attachment)?,
             Kind::Mpmc => mpmc::erased::producer(&self.attachment),
+            Kind::Latest => unreachable!("{REFUSED}"),
         }))
     }
 
@@ -199,9 +207,12 @@ impl Ring {
         Ok(Consumer::new(match self.kind {
             Kind::Spsc => spsc::erased::consumer(&self.attachment)?,
             Kind::Mpmc => mpmc::erased::consumer(&self.attachment),
+            Kind::Latest => unreachable!("{REFUSED}"),
         }))
     }
 }
+
+const REFUSED: &str = "what is no queue was refused when it was created, or opened";
 
 fn not_inspected(error: InspectError) -> OpenError {
     match error {

@@ -98,6 +98,22 @@ impl<const N: usize> World<N> {
         Event(self).wake_all();
     }
 
+    fn tell(&self, message: usize, notifier: &mut Notifier) {
+        self.messages[message].store(1, Ordering::Relaxed);
+        Event(self).notify_all(notifier);
+    }
+
+    /// Until it is there; it stays there.
+    fn see(&self, message: usize) {
+        loop {
+            let ticket = Event(self).prepare();
+            if self.is_there(message) {
+                return;
+            }
+            Event(self).sleep(ticket, Duration::MAX);
+        }
+    }
+
     fn is_there(&self, message: usize) -> bool {
         self.messages[message].load(Ordering::Relaxed) == 1
     }
@@ -196,6 +212,23 @@ fn a_waker_and_two_sleepers() {
             });
             let mut notifier = mode.notifier();
             (0..2).for_each(|message| world.send(message, &mut notifier));
+            sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+        });
+    }
+}
+
+/// One tells something that both wait for, each in its time.
+#[test]
+fn who_tells_all_and_two_sleepers() {
+    for mode in [Mode::Always, Mode::Fences] {
+        explore(Some(2), move || {
+            let world = World::<2>::new(mode);
+            let sleepers = [0, 1].map(|message| {
+                let world = Rc::clone(&world);
+                thread::spawn(move || world.see(message))
+            });
+            let mut notifier = mode.notifier();
+            (0..2).for_each(|message| world.tell(message, &mut notifier));
             sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
         });
     }
