@@ -53,6 +53,8 @@ impl<E: End> Selectable for E {
     fn finish(&mut self, ticket: Ticket, chosen: bool) {
         if E::ALONE {
             self.event().finish(ticket);
+        } else if E::FOR_ALL {
+            self.event().pass_on(ticket);
         } else if self.has_more(usize::from(chosen)) {
             self.event().wake_one();
         }

@@ -71,6 +71,8 @@ impl Futex for Shared<'_> {
 pub(super) trait End {
     /// Whether nobody else ever sleeps for the same reason.
     const ALONE: bool;
+    /// Whether nobody takes from the others what it waits for, so that all who sleep are woken for it.
+    const FOR_ALL: bool = false;
 
     fn waiter(&mut self) -> &mut Waiter;
 
@@ -263,6 +265,8 @@ impl Watch {
             if let Some(waited) = waited {
                 if E::ALONE {
                     end.event().finish(ticket);
+                } else if E::FOR_ALL {
+                    end.event().pass_on(ticket);
                 } else if end.has_more(0) {
                     // The baton: the wake-up that we have used up may have been for two.
                     end.event().wake_one();

@@ -34,8 +34,10 @@
 //! A process that is killed between its store and its wake-up, or that was woken and killed, takes a wake-up with it:
 //! therefore nobody sleeps without a time-out.
 //!
-//! Where all wait for the same, and nobody takes it away from the others (`Latest`), a waker wakes all who sleep, and there is
-//! no baton.
+//! Where all wait for the same, and nobody takes it away from the others (`Latest`), a waker wakes all who sleep. There the
+//! baton is left of which the barrier is the reason: who comes second trusts in the barrier of the first, and may look, and
+//! sleep, before it is over. So the first, when it does not sleep after all, wakes all for what its barrier may have brought
+//! to light.
 //!
 //! `models` has every order of these steps, with store buffers, barriers and deaths; and the released code under loom.
 
@@ -102,12 +104,16 @@ pub(crate) fn read(word: u32) -> (bool, bool) {
 
 /// The word on which somebody is about to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket(u32);
+pub(crate) struct Ticket {
+    word: u32,
+    /// Whether nobody else had said that it sleeps, so that the barrier was ours.
+    is_first: bool,
+}
 
 impl Ticket {
     /// What the word is while nobody has notified.
     pub(crate) fn word(self) -> u32 {
-        self.0
+        self.word
     }
 }
 
@@ -205,28 +211,36 @@ impl<F: Futex> Event<F> {
             match word.compare_exchange(seen, asleep, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
                     // NB: with `ALWAYS` too. Whoever said that may have done so a moment ago, in the middle of a wake-up.
-                    if seen & STATE == AWAKE && !self.0.barrier_everywhere() {
+                    let is_first = seen & STATE == AWAKE;
+                    if is_first && !self.0.barrier_everywhere() {
                         self.always_alert();
                     }
                     // SeqCst: after saying that we sleep, before the look. Pairs with that in `count_up`.
                     fence(Ordering::SeqCst);
-                    return Ticket(asleep);
+                    return Ticket { word: asleep, is_first };
                 }
                 Err(now) => seen = now,
             }
         }
-        Ticket(seen)
+        Ticket { word: seen, is_first: false }
     }
 
     /// Sleeps until somebody notifies, for `patience` at most. Not at all, if somebody has since we prepared.
     pub(crate) fn sleep(&self, ticket: Ticket, patience: Duration) {
-        self.0.sleep(ticket.0, patience);
+        self.0.sleep(ticket.word, patience);
     }
 
     /// We do not sleep, and are the only one who ever does: spares the next waker a system call.
     pub(crate) fn finish(&self, ticket: Ticket) {
-        let alert = ticket.0 & !STATE | ALERT;
-        let _ = self.0.word().compare_exchange(ticket.0, alert, Ordering::Relaxed, Ordering::Relaxed);
+        let alert = ticket.word & !STATE | ALERT;
+        let _ = self.0.word().compare_exchange(ticket.word, alert, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// We do not sleep, and what there is to do is for all who do: they may have missed what our barrier brought to light.
+    pub(crate) fn pass_on(&self, ticket: Ticket) {
+        if ticket.is_first {
+            self.wake(EVERYBODY);
+        }
     }
 
     /// Wakers fence from now on, for ever: somebody who may sleep has no barrier to call for. Best said long before it

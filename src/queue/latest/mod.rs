@@ -28,7 +28,8 @@
 //!
 //! - Readers get whole values only: never a part of one and a part of another. In terms of the language there is no data
 //!   race either.
-//! - [`Writer::write`] is wait-free. It does not know of readers, and none can hold it up.
+//! - [`Writer::write`] is wait-free. It does not know of readers, and none can hold it up; only if some sleep, it takes a
+//!   system call to wake them.
 //! - [`Reader::read`] waits for nobody, not for a writer that is stopped or dead in the middle of a write either. It copies
 //!   the value once, unless so many values as the [capacity](crate::Options::capacity) are written meanwhile: then it copies
 //!   again, what is the newest then. After 100 times it gives up ([`ReadError::Overtaken`](crate::ReadError)).

@@ -137,7 +137,9 @@ impl<T: Message> Reader<T> {
     }
 
     /// This handle as a case of [`select`](crate::select()), which waits for something in any of several rings: here for a
-    /// newer value than the one that was read last, or for the writer to leave.
+    /// newer value than the one that was read last, or for the writer to leave. Once it has left, this is chosen every
+    /// time, until the next one comes ([`is_closed`](Self::is_closed)): take it out, and [wait for
+    /// that](Self::wait_for_writer).
     pub fn case(&mut self) -> Case<'_> {
         Case::new(self)
     }
@@ -145,6 +147,12 @@ impl<T: Message> Reader<T> {
     /// Waits until there is a writer that is alive, for `patience` at most, and says whether there is.
     pub fn wait_for_writer(&self, patience: Duration) -> bool {
         wait_until(&self.attachment, patience, || matches!(self.peer(), Peer::Alive { .. }))
+    }
+
+    /// Whether there was a writer, it has left or died, and the newest value was read. The next writer opens it again. Asks
+    /// the kernel: about a microsecond.
+    pub fn is_closed(&self) -> bool {
+        self.attachment.has_gone(Role::Producer) && self.ring.newest().is_ok_and(|newest| newest == self.version)
     }
 
     /// How this handle waits from now on.
@@ -187,6 +195,7 @@ impl<T: Message> Reader<T> {
 
 impl<T: Message> End for Reader<T> {
     const ALONE: bool = false;
+    const FOR_ALL: bool = true;
 
     fn waiter(&mut self) -> &mut Waiter {
         &mut self.waiter

@@ -9,7 +9,7 @@ use crate::sync::{Ordering, fence};
 #[derive(Debug)]
 pub(crate) struct Reader<M> {
     memory: M,
-    /// The newest version that it has seen: there is no way back.
+    /// The newest version of which it has got the value: there is no way back.
     seen: u64,
 }
 
@@ -33,15 +33,14 @@ impl<M: Values> Reader<M> {
         &self.memory
     }
 
-    /// The version of the newest value; 0 before the first.
+    /// The version of the newest value; 0 before the first. It is believed when that value is found to be there.
     #[inline(always)]
-    pub(crate) fn newest(&mut self) -> Result<u64, Box<Corrupted>> {
+    pub(crate) fn newest(&self) -> Result<u64, Box<Corrupted>> {
         // Acquire: the value is read after. Pairs with the Release store in `Writer::write`.
         let version = self.memory.newest().load(Ordering::Acquire);
         if version < self.seen || version > LAST {
             return Err(corrupted(&self.memory, "the newest version", (self.seen, LAST), version));
         }
-        self.seen = version;
         Ok(version)
     }
 
@@ -87,6 +86,7 @@ impl<M: Values> Reader<M> {
         if found != version {
             return Err(corrupted(&self.memory, "the version of a cell", (version, version), found));
         }
+        self.seen = version;
         Ok(Copied::Version(version))
     }
 }

@@ -5,6 +5,9 @@ use crate::error::Corrupted;
 use crate::ring::memory::Values;
 use crate::sync::{Ordering, fence};
 
+/// Nobody begins to write beyond this version: from here nobody counts up to what readers do not believe.
+const LAST_TO_BEGIN: u64 = LAST / 2;
+
 /// The writing end. Whoever makes one has the writer's role.
 #[derive(Debug)]
 pub(crate) struct Writer<M> {
@@ -20,8 +23,8 @@ impl<M: Values> Writer<M> {
     pub(crate) fn take_over(memory: M) -> Result<Self, Box<Corrupted>> {
         // Relaxed: earlier writers stored it, and all they did is visible by the role.
         let version = memory.newest().load(Ordering::Relaxed);
-        if version >= LAST {
-            return Err(corrupted(&memory, "the newest version", (0, LAST - 1), version));
+        if version > LAST_TO_BEGIN {
+            return Err(corrupted(&memory, "the newest version", (0, LAST_TO_BEGIN), version));
         }
         Ok(Writer { memory, version })
     }

@@ -27,6 +27,7 @@
 mod alone;
 mod bugs;
 mod explore;
+mod sleeper;
 mod state;
 mod steps;
 
@@ -98,6 +99,8 @@ struct Setting {
     gives_up: bool,
     /// Whether wakers always fence, from the start.
     always: bool,
+    /// Whether what is stored stays there, for all sleepers: each `wants` all of it.
+    for_all: bool,
     deaths: u8,
     bug: Bug,
 }
@@ -117,6 +120,7 @@ impl Setting {
             times_out: deaths > 0,
             gives_up: false,
             always: false,
+            for_all: false,
             deaths,
             bug: Bug::None,
         }
@@ -132,6 +136,10 @@ impl Setting {
 
     fn always(self) -> Setting {
         Setting { always: true, ..self }
+    }
+
+    fn for_all(self) -> Setting {
+        Setting { for_all: true, ..self }
     }
 
     fn with_time_outs(self) -> Setting {
@@ -181,6 +189,12 @@ impl Setting {
 
     fn has_barrier(&self, me: usize) -> bool {
         self.jobs[me] != Job::Sleeper { wants: self.wants(me), barrier: false }
+    }
+
+    /// Whether there is something for a sleeper.
+    fn has_news(&self, state: &State, me: usize) -> bool {
+        let had = if self.for_all { state.threads[me].count } else { 0 };
+        state.messages > had
     }
 
     fn is_blind(&self, me: usize) -> bool {
@@ -240,6 +254,21 @@ fn of_many_sleepers_none_is_forgotten() {
         Setting::of(1, &[wakes(2), wakes(1), sleeps(EVER), sleeps(1)], 0),
         Setting::of(1, &[of_two, sleeps(2), sleeps(EVER)], 0),
         Setting::of(1, &[wakes(3), sleeps(2), sleeps(EVER)], 0).with_thieves(1),
+    ]);
+}
+
+/// Where nobody takes anything away, all are woken, and there is no baton; but the first one tells the others what its
+/// barrier has brought to light.
+#[test]
+fn what_is_for_all_reaches_all() {
+    check(&[
+        Setting::of(1, &[wakes(1), sleeps(EVER), sleeps(EVER)], 0).for_all(),
+        Setting::of(1, &[wakes(3), sleeps(EVER), sleeps(EVER)], 0).for_all(),
+        Setting::of(2, &[wakes(3), sleeps(EVER), sleeps(EVER)], 0).for_all().giving_up(),
+        Setting::of(1, &[wakes_unreached(3), sleeps(EVER), sleeps(EVER)], 0).for_all(),
+        Setting::of(1, &[leaves(2), sleeps(EVER), sleeps(EVER)], 0).for_all(),
+        Setting::of(1, &[wakes(2), sleeps(EVER), sleeps(EVER), sleeps(EVER)], 0).for_all(),
+        Setting::of(1, &[wakes(2), sleeps(EVER), sleeps(EVER)], 1).for_all(),
     ]);
 }
 

@@ -132,7 +132,7 @@ fn whoever_does_not_sleep_after_all_does_what_the_model_does() {
     for word in few_words() {
         for ticket in few_words() {
             let released = released(word, true, |event| {
-                event.finish(Ticket(ticket));
+                event.finish(Ticket { word: ticket, is_first: false });
                 (0, 0)
             });
             let begin = |state: &mut State| {

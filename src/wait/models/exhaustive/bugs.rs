@@ -28,6 +28,8 @@ pub(super) enum Bug {
     WakesAllOnlyIfAsleep,
     WakesAllUnlessAwake,
     WakesOneForAll,
+    FirstWakesNobody,
+    FirstWakesOne,
 }
 
 /// Whether the model finds that a wake-up is lost.
@@ -63,6 +65,14 @@ fn a_baton_that_is_dropped() {
 #[test]
 fn a_baton_that_only_those_pass_who_have_slept() {
     finds(two_sleepers().but(Bug::BatonOnlyAfterSleep));
+}
+
+/// The same where what is stored is for all.
+#[test]
+fn a_first_sleeper_that_keeps_what_its_barrier_brought_to_light() {
+    let readers = |count: usize| Setting::of(1, &[&[wakes(2)][..], &vec![sleeps(EVER); count]].concat(), 0).for_all();
+    finds(readers(2).but(Bug::FirstWakesNobody));
+    finds(readers(3).but(Bug::FirstWakesOne));
 }
 
 #[test]

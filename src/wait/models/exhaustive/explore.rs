@@ -98,7 +98,8 @@ impl Setting {
         let sleeps = |me: &usize| state.threads[*me].at == At::Asleep && !self.is_blind(*me);
         let sleepers = (0..self.jobs.len()).filter(sleeps).fold(0, |sleepers, me| sleepers | 1 << me);
         let counts = state.deaths == 0 || state.since & sleepers == sleepers;
-        (state.messages > 0 || self.is_closed(state)) && sleepers != 0 && counts
+        let has_news = (0..self.jobs.len()).any(|me| sleepers & 1 << me != 0 && self.has_news(state, me));
+        (has_news || self.is_closed(state)) && sleepers != 0 && counts
     }
 
     /// All that was stored is taken, nothing will be stored, and if the wakers have left, all know. Or there is nobody to
@@ -108,8 +109,12 @@ impl Setting {
         let is_over = |at| matches!(at, At::Done | At::Dead);
         let has_more = threads()
             .any(|(job, thread)| matches!(job, Job::Waker { .. }) && (!is_over(thread.at) || thread.buffered > 0));
-        let has_sleepers = threads().any(|(job, thread)| matches!(job, Job::Sleeper { .. }) && !is_over(thread.at));
-        !has_more && state.messages == 0 && !self.is_closed(state) || !has_sleepers
+        let mut sleepers = (0..self.jobs.len())
+            .filter(|&me| matches!(self.jobs[me], Job::Sleeper { .. }) && !is_over(state.threads[me].at))
+            .peekable();
+        let has_sleepers = sleepers.peek().is_some();
+        let is_taken = if self.for_all { !sleepers.any(|me| self.has_news(state, me)) } else { state.messages == 0 };
+        !has_more && is_taken && !self.is_closed(state) || !has_sleepers
     }
 
     /// The way to a state: who does what, and what comes of it.

@@ -72,6 +72,8 @@ pub(super) struct Thread {
     pub(super) pending: u8,
     /// What only some of the bugs need to know.
     pub(super) mark: bool,
+    /// Whether it was the first to say that it sleeps.
+    pub(super) is_first: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, IntoBytes, Immutable)]
@@ -93,7 +95,18 @@ pub(super) struct State {
 
 impl Thread {
     pub(super) const fn new(at: At) -> Thread {
-        Thread { at, seen: 0, ticket: 0, count: 0, quiet: 0, buffered: 0, late: 0, pending: 0, mark: false }
+        Thread {
+            at,
+            seen: 0,
+            ticket: 0,
+            count: 0,
+            quiet: 0,
+            buffered: 0,
+            late: 0,
+            pending: 0,
+            mark: false,
+            is_first: false,
+        }
     }
 }
 
