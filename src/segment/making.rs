@@ -63,6 +63,8 @@ pub(crate) fn is_locked(name: &str) -> bool {
 
 /// The pid of a temporary name, and the byte, if its creator has it locked as long as it lives.
 fn parse(name: &str) -> Option<(u32, Option<u64>)> {
+    // A name, and no path to somewhere else.
+    let None = name.find(['/', '\0']) else { return None };
     let (pid, random) = name.strip_prefix(TEMPORARY)?.split_once('-')?;
     let (random, proof) = random.split_at_checked(16)?;
     let number = u64::from_str_radix(random, 16).ok()?;
@@ -104,6 +106,9 @@ mod tests {
             ".ringway-1-2",
             ".ringway-x-0123456789abcdef",
             ".ringway-1-0123456789abcdeg",
+            ".ringway-1-0123456789abcdef/../ticks",
+            ".ringway-1-0123456789abcdef/../ticks.lock",
+            ".ringway-1-0123456789abcdef\0",
         ] {
             assert_eq!(creator(other), None, "{other}");
             assert_eq!(is_leftover(other), Some(false), "{other}");

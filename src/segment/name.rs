@@ -58,6 +58,12 @@ impl Name {
         Ok(Name::of(file, self.folder.clone()))
     }
 
+    /// The same temporary name, which does not say that its creator has anything locked.
+    pub(super) fn unproven(&self) -> Name {
+        let file = self.file.strip_suffix(PROVEN_BY_LOCK).unwrap_or(&self.file);
+        Name::of(file.into(), self.folder.clone())
+    }
+
     /// Its path, as it counts from its folder when that is opened.
     pub(super) fn path(&self) -> &str {
         &self.path

@@ -121,6 +121,8 @@ pub(super) fn create(name: Name, plan: &Plan<'_>) -> Result<Segment, CreateError
         }
         Folder::Own(_) => None,
     };
+    // NB: who has no lock must not be believed to be dead for want of it.
+    let temporary = if making.is_some() { temporary } else { temporary.unproven() };
     let made = Temporary { folder: &folder, name: &temporary };
     let in_memory = |error| CreateError::Memory { name: shown.clone(), error };
     let no_room = |errno| match (pool, errno) {

@@ -86,7 +86,7 @@ impl Consumer {
         self.pop_until(to, Instant::now().checked_add(patience))
     }
 
-    /// Copies the next messages into `to`, as many as there are in one piece, up to as many as it has room for and to 255,
+    /// Copies the next messages into `to`, as many as there are in one piece, up to as many as it has room for (MPMC: up to 255, too),
     /// without handing them over: [`Peek::release`] does that, for all of them at once. Until then they are nobody else's;
     /// if we are killed, or drop the guard, they are delivered again.
     ///
