@@ -309,7 +309,7 @@ impl Found {
     }
 
     /// Opens its file once more, with a description of its own. What has none is removed by a number that nothing else
-    /// gets.
+    /// gets meanwhile.
     pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
         match self {
             Found::Posix(found) => found.reopen(),
