@@ -89,6 +89,21 @@ fn system_v_rings_are_listed_and_what_killed_creators_have_left_and_nothing_else
 }
 
 #[test]
+fn what_a_parent_has_attached_is_an_error_in_its_forked_child() {
+    let key = SystemV::new();
+    let _ring = spsc::Ring::<u64>::create(key.source(), &Options::new()).expect("a new key");
+    let segment = Segment::open(key.source()).expect("there");
+    let status = system_v::in_a_child(|| {
+        let pictured = matches!(segment.picture(), Err(InspectError::System { .. }));
+        let peeked = matches!(segment.peek(1, 8), Err(InspectError::System { .. }));
+        let anew = Segment::open(key.source()).and_then(|segment| segment.picture());
+        i32::from(!(pictured && peeked && anew.is_ok_and(|picture| picture.contents.is_some())))
+    });
+    assert_eq!(status, 0);
+    assert!(segment.picture().expect("it is ours").contents.is_some());
+}
+
+#[test]
 fn a_segment_of_which_not_all_is_there_is_not_read() {
     let good = {
         let key = SystemV::new();
