@@ -40,10 +40,11 @@ use zerocopy::IntoBytes;
 /// A mapped segment whose header has been checked.
 #[derive(Debug)]
 pub(crate) struct Segment {
+    /// Dropped first: what is removed then may be told from others only as long as it is mapped.
+    backing: Box<dyn Backing>,
     parts: Parts,
     lifetime: Lifetime,
     mapping: Arc<Mapping>,
-    backing: Box<dyn Backing>,
     /// What was asked of the memory, not required, and not granted.
     refused: Vec<String>,
 }

@@ -101,8 +101,10 @@ fn create_in_pages_of(
     })?;
     let length = plan.length(huge);
     let id = new_id(huge, key, name, plan)?;
+    // Declared first, so dropped last: what fails is removed while it is attached.
+    let mapping;
     let backing = SystemV { key, id, published: false };
-    let mapping = id.attach(length).map_err(failed(name, "attaching to the new segment (shmat)"))?;
+    mapping = id.attach(length).map_err(failed(name, "attaching to the new segment (shmat)"))?;
     let start = words::<START>(&mapping);
     start[0].store(u64::from_ne_bytes(MAKING), Ordering::SeqCst);
     start[NAMESPACES].store(us.1, Ordering::SeqCst);
