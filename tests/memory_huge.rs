@@ -85,6 +85,24 @@ fn is_of_pages_of(ring: &Ring<u64, Spsc>, size: u64, pages: u64) {
 }
 
 #[test]
+fn a_segment_that_is_no_whole_number_of_pages_is_refused_and_not_kept_attached() {
+    let Some(pool) = Pool::of(2 * MIB, 2) else { return };
+    let segment = SystemV::new();
+    let flags = libc::IPC_CREAT | libc::IPC_EXCL | libc::SHM_HUGETLB | 21 << libc::MAP_HUGE_SHIFT | 0o600;
+    // SAFETY: it takes numbers.
+    let id = unsafe { libc::shmget(segment.0, 3 * MIB as usize, flags) };
+    assert!(id >= 0, "{}", std::io::Error::last_os_error());
+    for _ in 0..3 {
+        Ring::<u64, Spsc>::open(segment.source()).expect_err("no ring");
+        ringway::inspect::Segment::open(segment.source()).expect_err("it cannot be kept from forks");
+        ringway::remove::ring(segment.source()).expect_err("no ring");
+    }
+    drop(segment);
+    // It goes with the last one who has it attached; others who list what there is have it for a moment.
+    wait_until("all pages are back", || pool.number("free_hugepages") == 2 && pool.number("resv_hugepages") == 0);
+}
+
+#[test]
 fn a_memfd_the_heap_and_a_system_v_segment_are_made_of_pages_of_the_pool() {
     let Some(pool) = Pool::of(2 * MIB, 4) else { return };
     let require = options().huge_pages(HugePages::Require);

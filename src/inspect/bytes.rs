@@ -76,10 +76,16 @@ impl Bytes {
     }
 
     /// What the system says of it, and what it says of a System V segment only.
+    ///
+    /// Whoever is to read anything asks this first: in a forked child nothing is attached where its parent's segment was.
     pub(super) fn facts(&self) -> Result<(File, Option<SystemV>), InspectError> {
         let failed = |errno: Errno| self.failed(LOOKING, errno.into());
         match &self.place {
             Place::File(file) => rustix::fs::fstat(file).map(|stat| (of_file(&stat), None)).map_err(failed),
+            Place::SystemV(reader) if !reader.view.is_here() => {
+                let why = "a forked child does not have what its parent attached; open it anew there";
+                Err(self.failed("reading it", io::Error::new(io::ErrorKind::Unsupported, why)))
+            }
             Place::SystemV(reader) => of_segment(reader).map_err(failed),
         }
     }

@@ -150,7 +150,8 @@ fn spsc_ends(bytes: &Bytes, sound: &Sound, (head, tail): (u64, u64)) -> Result<E
         let corrupted = vec![Corrupted { ring: bytes.name().into(), what, expected, found }];
         Ok(Ends { popped: head, pushed: tail, corrupted })
     };
-    let last = (Tag::MAX_LINE - count) * items;
+    // Saturating: how many cells there are is what the header says.
+    let last = Tag::MAX_LINE.saturating_sub(count) * items;
     if head > last {
         return wrong("head", (0, last), head);
     }

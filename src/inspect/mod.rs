@@ -139,7 +139,8 @@ impl Segment {
         Ok(Segment { bytes: Bytes::of(file, path.display().to_string())?, path: Some(path) })
     }
 
-    /// The path of its file; `None` for a System V segment, which stays attached, for reading, as long as this lives.
+    /// The path of its file; `None` for a System V segment, which stays attached, for reading, as long as this lives. (In a
+    /// forked child it is not: there everything but this is an [`InspectError::System`].)
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }

@@ -124,8 +124,12 @@ impl Registration {
             for time in [&words.attached_at, &words.seen_at] {
                 time.store(now, Ordering::SeqCst);
             }
-            if !witness.try_alive(record, words)? {
-                witness.give_back(record, words)?;
+            let alive = witness.try_alive(record, words);
+            if !matches!(alive, Ok(true)) {
+                // Also when it failed: a record that names us would be in use for as long as we live.
+                let given_back = witness.give_back(record, words);
+                alive?;
+                given_back?;
                 continue;
             }
             let anchor = witness.anchor()?;

@@ -83,19 +83,20 @@ impl Reader {
         })
     }
 
-    /// Bytes of it that are there; all, where the system does not say.
+    /// Bytes of it that are there; none, where the system does not say: to look at what is not there would allocate it.
     pub(crate) fn allocated(&self) -> u64 {
         let size = (self.view.len() as u64).next_multiple_of(rustix::param::page_size() as u64);
         let row = shm::table().into_iter().find(|row| row.id == self.id);
-        row.map_or(size, |row| row.allocated.min(size))
+        row.map_or(0, |row| row.allocated.min(size))
     }
 }
 
-/// A segment of which it is known that it is a ring, whole or not, to be removed.
+/// A segment of which it is known that it is a ring, whole or not, to be removed. It stays attached, so that its number is
+/// its own.
 #[derive(Debug)]
 pub(crate) struct Numbered {
     name: String,
-    id: Id,
+    examined: Examined,
     /// Whether it is a ring in the making of whose creator it is proven that it has ended.
     pub(crate) is_leftover: bool,
 }
@@ -105,8 +106,9 @@ impl Numbered {
         let name = source.to_string();
         match examine(key) {
             // If somebody is making it, it will be a ring that nobody can find.
-            Ok(Examined { id, content, marked, .. }) if content == Content::Ring || marked => {
-                Ok(Numbered { name, id, is_leftover: content == Content::Abandoned })
+            Ok(examined) if examined.content == Content::Ring || examined.marked => {
+                let is_leftover = examined.content == Content::Abandoned;
+                Ok(Numbered { name, examined, is_leftover })
             }
             Ok(_) => Err(UnlinkError::NotARing { name }),
             Err(errno) => Err(failed(name, errno)),
@@ -115,21 +117,21 @@ impl Numbered {
 
     /// Attaches it, for its gate.
     pub(crate) fn attach(&self) -> Result<Attached, UnlinkError> {
-        let attached = self.id.stat().map_err(io::Error::from).and_then(|stat| self.id.attach(stat.size));
+        let attached = self.examined.id.attach(self.examined.size);
         attached.map(|mapping| Attached { mapping }).map_err(|error| match Errno::from_io_error(&error) {
             Some(errno) => failed(self.name.clone(), errno),
             None => UnlinkError::System { name: self.name.clone(), source: error },
         })
     }
 
-    /// Whether somebody has it attached, so many times aside. The kernel counts.
+    /// Whether somebody has it attached, so many times aside, and that of this value. The kernel counts.
     pub(crate) fn is_attached(&self, beside: u64) -> Result<bool, UnlinkError> {
-        let stat = self.id.stat().map_err(|errno| failed(self.name.clone(), errno))?;
-        Ok(stat.attached > beside)
+        let stat = self.examined.id.stat().map_err(|errno| failed(self.name.clone(), errno))?;
+        Ok(stat.attached > beside + 1)
     }
 
     pub(crate) fn unlink(&self) -> Result<(), UnlinkError> {
-        self.id.remove().map_err(|errno| failed(self.name.clone(), errno))
+        self.examined.id.remove().map_err(|errno| failed(self.name.clone(), errno))
     }
 }
 

@@ -40,10 +40,11 @@ use zerocopy::IntoBytes;
 /// A mapped segment whose header has been checked.
 #[derive(Debug)]
 pub(crate) struct Segment {
+    /// Dropped first: what is removed then may be told from others only as long as it is mapped.
+    backing: Box<dyn Backing>,
     parts: Parts,
     lifetime: Lifetime,
     mapping: Arc<Mapping>,
-    backing: Box<dyn Backing>,
     /// What was asked of the memory, not required, and not granted.
     refused: Vec<String>,
 }
@@ -309,7 +310,7 @@ impl Found {
     }
 
     /// Opens its file once more, with a description of its own. What has none is removed by a number that nothing else
-    /// gets.
+    /// gets meanwhile.
     pub(crate) fn reopen(&self) -> io::Result<OwnedFd> {
         match self {
             Found::Posix(found) => found.reopen(),

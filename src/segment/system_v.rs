@@ -7,8 +7,8 @@
 //! anew, when it is proven that the creator has ended: by the name that it left, or, when it did not come to that, by the
 //! pid that the kernel remembers.
 //!
-//! Everything that is removed is removed by the segment's own number, which no other segment ever gets. So nobody removes
-//! what somebody else has made under the key meanwhile.
+//! Everything that is removed is removed by the segment's own number, while it is attached: no other segment gets the
+//! number meanwhile. So nobody removes what somebody else has made under the key since.
 //!
 //! A segment has no file: see the essay in `registry` on how it is known who is alive.
 
@@ -21,7 +21,7 @@ use crate::layout::header::{Header, MAGIC};
 use crate::sys::mapping::Mapping;
 use crate::sys::pages;
 use crate::sys::process::{self, Life};
-use crate::sys::shm::{self, Id, Stat};
+use crate::sys::shm::{self, Id, Stat, View};
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use rustix::io::Errno;
@@ -101,8 +101,10 @@ fn create_in_pages_of(
     })?;
     let length = plan.length(huge);
     let id = new_id(huge, key, name, plan)?;
+    // Declared first, so dropped last: what fails is removed while it is attached.
+    let mapping;
     let backing = SystemV { key, id, published: false };
-    let mapping = id.attach(length).map_err(failed(name, "attaching to the new segment (shmat)"))?;
+    mapping = id.attach(length).map_err(failed(name, "attaching to the new segment (shmat)"))?;
     let start = words::<START>(&mapping);
     start[0].store(u64::from_ne_bytes(MAKING), Ordering::SeqCst);
     start[NAMESPACES].store(us.1, Ordering::SeqCst);
@@ -132,8 +134,9 @@ fn new_id(huge: Option<HugePageSize>, key: i32, name: &str, plan: &Plan<'_>) -> 
         let refused = |error| CreateError::SystemV { name: name.into(), error };
         return Err(match (errno, huge) {
             (Errno::EXIST, _) => match examine(key) {
-                // Removed by its number, however many find it so: whatever has the key by then stays. One that does not
-                // even say what it was going to be is taken for ours if it is as long.
+                // Removed by its number, which is its own as long as `found` has it attached, however many find it so:
+                // whatever has the key by then stays. One that does not even say what it was going to be is taken for
+                // ours if it is as long.
                 Ok(found) if found.content == Content::Abandoned && (found.marked || found.size == length) => {
                     match found.id.remove() {
                         Ok(()) | Err(Errno::INVAL | Errno::IDRM) => continue,
@@ -173,10 +176,11 @@ pub(super) fn open(key: i32, source: &Source, wanted: &Wanted<'_>) -> Result<Seg
     let owner = wanted.owner.unwrap_or(us);
     // NB: unlike a file, a segment can be given away by anybody, who keeps all that he could do with it.
     let makers = [owner, us, 0];
-    let found = if makers.contains(&stat.maker) { stat.owner } else { stat.maker };
-    if found != owner {
-        return Err(OpenError::Owner { name, found, expected: owner });
-    }
+    let check_owner = |stat: &Stat| {
+        let found = if makers.contains(&stat.maker) { stat.owner } else { stat.maker };
+        if found == owner { Ok(()) } else { Err(OpenError::Owner { name: name.clone(), found, expected: owner }) }
+    };
+    check_owner(&stat)?;
     let header_error = |error| OpenError::Header { name: name.clone(), error };
     let (found, expected) = (stat.size as u64, size_of::<Header>() as u64);
     if found < expected {
@@ -186,6 +190,9 @@ pub(super) fn open(key: i32, source: &Source, wanted: &Wanted<'_>) -> Result<Seg
         Some(errno) => open_failed(&name, errno),
         None => system_error(&name, "attaching to it")(error),
     })?;
+    // Once more, of what we have attached: another segment may have got the number until then.
+    let stat = Stat { attached: stat.attached, ..id.stat().map_err(|errno| open_failed(&name, errno))? };
+    check_owner(&stat)?;
     let word = |index| match index {
         0 => words::<1>(&mapping)[0].load(Ordering::SeqCst),
         index => words::<START>(&mapping)[index].load(Ordering::SeqCst),
@@ -219,20 +226,23 @@ pub(super) enum Content {
     Foreign,
 }
 
-/// A segment that has a key.
+/// A segment that has a key, attached as long as this lives if it is long enough to be looked into.
 #[derive(Debug)]
 pub(super) struct Examined {
     pub(super) id: Id,
-    size: usize,
+    pub(super) size: usize,
     pub(super) content: Content,
     /// Whether it says of itself that it is in the making.
     pub(super) marked: bool,
     /// The pid of its creator, as the kernel remembers it.
     pub(super) creator: u32,
+    _view: Option<View>,
 }
 
 pub(super) fn examine(key: i32) -> Result<Examined, Errno> {
-    examine_segment(Id::find(key)?)
+    let examined = examine_segment(Id::find(key)?)?;
+    // Once more: until it was attached, its number may have become that of a segment with another key.
+    if Id::find(key)? == examined.id { Ok(examined) } else { Err(Errno::NOENT) }
 }
 
 /// Looks into the segment, and writes nothing.
@@ -241,19 +251,22 @@ pub(super) fn examine_segment(id: Id) -> Result<Examined, Errno> {
     if stat.removed {
         return Err(Errno::NOENT);
     }
-    let examined = Examined { id, size: stat.size, content: Content::Foreign, marked: false, creator: stat.creator };
-    if stat.size < size_of::<Header>() {
-        return Ok(examined);
+    let (size, creator) = (stat.size, stat.creator);
+    if size < size_of::<Header>() {
+        return Ok(Examined { id, size, content: Content::Foreign, marked: false, creator, _view: None });
     }
-    let view = id.attach_to_read(stat.size).map_err(|error| match Errno::from_io_error(&error) {
+    let view = id.attach_to_read(size).map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::INVAL | Errno::IDRM) => Errno::NOENT,
         errno => errno.unwrap_or(Errno::NOMEM),
     })?;
+    // Once more, of what we have attached.
+    let stat = Stat { attached: stat.attached, ..id.stat()? };
     let marked = view.word(0) == u64::from_ne_bytes(MAKING);
-    Ok(Examined { content: content(&stat, |index| view.word(index * 8)), marked, ..examined })
+    let content = content(&stat, |index| view.word(index * 8));
+    Ok(Examined { id, size, content, marked, creator: stat.creator, _view: Some(view) })
 }
 
-/// What is in a segment with these words. `stat` is from before we attached.
+/// What is in a segment with these words. `stat` counts who had it attached before we did.
 fn content(stat: &Stat, word: impl Fn(usize) -> u64) -> Content {
     let first = || word(0).to_ne_bytes();
     if first() == MAGIC {

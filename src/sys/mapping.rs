@@ -15,7 +15,17 @@ use std::os::fd::AsFd;
 pub(crate) struct Mapping {
     base: NonNull<c_void>,
     length: usize,
+    kind: Kind,
     process: Incarnation,
+}
+
+/// By which call it goes.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Mapped,
+    /// A System V segment. It goes as a whole: in huge pages it may be mapped further than it is long, and what is no
+    /// whole number of them cannot be unmapped.
+    Attached,
 }
 
 // SAFETY: it is an address and a length; what threads do with the memory behind it is the business of whoever reads or
@@ -37,7 +47,7 @@ impl Mapping {
         // SAFETY: an old size of 0 on a shared mapping maps its pages once more, at a place that the kernel chooses, and
         // leaves the old mapping as it is (mremap(2)).
         let base = unsafe { rustix::mm::mremap(shmem.as_ptr().cast(), 0, length, MremapFlags::MAYMOVE) }?;
-        Mapping::of_our_own(base, length)
+        Mapping::of_our_own(base, length, Kind::Mapped)
     }
 
     /// The first `length` bytes of `file`, which must be as long.
@@ -46,7 +56,7 @@ impl Mapping {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at a place that the kernel chooses.
         let base = unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, access, MapFlags::SHARED, file, 0) }?;
-        Mapping::of_our_own(base, length)
+        Mapping::of_our_own(base, length, Kind::Mapped)
     }
 
     /// New memory, for this process alone. `huge` says of which pages of the pool.
@@ -56,13 +66,13 @@ impl Mapping {
         // SAFETY: a new mapping at a place that the kernel chooses.
         let base =
             unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), length, access, MapFlags::PRIVATE | huge) }?;
-        Mapping::of_our_own(base, length)
+        Mapping::of_our_own(base, length, Kind::Mapped)
     }
 
-    /// The `length` bytes that `map` maps, somewhere else than where anything is.
-    pub(crate) fn made(length: usize, map: impl FnOnce() -> io::Result<*mut c_void>) -> io::Result<Mapping> {
+    /// The `length` bytes of a System V segment that `attach` attaches, somewhere else than where anything is.
+    pub(crate) fn attached(length: usize, attach: impl FnOnce() -> io::Result<*mut c_void>) -> io::Result<Mapping> {
         let _until_marked = fork::forbid();
-        Mapping::of_our_own(map()?, length)
+        Mapping::of_our_own(attach()?, length, Kind::Attached)
     }
 
     /// A page that cannot be accessed, and that keeps the description behind `file` open without a descriptor. To be
@@ -73,7 +83,7 @@ impl Mapping {
         // SAFETY: a new mapping at a place that the kernel chooses.
         let base =
             unsafe { rustix::mm::mmap(core::ptr::null_mut(), length, ProtFlags::empty(), MapFlags::SHARED, file, 0) }?;
-        Mapping::of_our_own(base, length)
+        Mapping::of_our_own(base, length, Kind::Mapped)
     }
 
     /// The same memory at an address that is a multiple of `size`, a power of two, so that it can be mapped in pages of
@@ -110,9 +120,9 @@ impl Mapping {
         Ok(mapping)
     }
 
-    fn of_our_own(base: *mut c_void, length: usize) -> io::Result<Mapping> {
+    fn of_our_own(base: *mut c_void, length: usize, kind: Kind) -> io::Result<Mapping> {
         let base = NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)?;
-        let mapping = Mapping { base, length, process: Incarnation::current() };
+        let mapping = Mapping { base, length, kind, process: Incarnation::current() };
         if !cfg!(miri) {
             // SAFETY: the range is the mapping that has just been made, and nobody else knows of it.
             unsafe { rustix::mm::madvise(base.as_ptr(), length, Advice::LinuxDontFork) }?;
@@ -128,14 +138,28 @@ impl Mapping {
     pub(crate) fn len(&self) -> usize {
         self.length
     }
+
+    /// Whether it is there: not in a forked child of the process that mapped it.
+    pub(crate) fn is_here(&self) -> bool {
+        Incarnation::current() == self.process
+    }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
         // In a forked child nothing of ours is mapped there, but something of the child's may be.
-        if Incarnation::current() == self.process {
-            // SAFETY: the range is ours, and whoever used it has given up this value.
-            let _ = unsafe { rustix::mm::munmap(self.base.as_ptr(), self.length) };
+        if !self.is_here() {
+            return;
+        }
+        match self.kind {
+            Kind::Mapped => {
+                // SAFETY: the range is ours, and whoever used it has given up this value.
+                let _ = unsafe { rustix::mm::munmap(self.base.as_ptr(), self.length) };
+            }
+            Kind::Attached => {
+                // SAFETY: as above.
+                unsafe { libc::shmdt(self.base.as_ptr()) };
+            }
         }
     }
 }

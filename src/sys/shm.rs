@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 
-/// A segment, for as long as it exists: no later one gets its number, as that counts how often its place was used.
+/// The number of a segment. NB: a later one may get it, as these numbers come round; not as long as somebody has the segment
+/// attached, removed or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id(i32);
 
@@ -98,7 +99,7 @@ impl Id {
         }
     }
 
-    /// Attaches its `size` bytes.
+    /// Attaches its `size` bytes; `EIDRM` when it is another segment by now, of another size.
     pub(crate) fn attach(self, size: usize) -> io::Result<Mapping> {
         self.attach_as(size, 0)
     }
@@ -109,10 +110,21 @@ impl Id {
     }
 
     fn attach_as(self, size: usize, flags: i32) -> io::Result<Mapping> {
-        // SAFETY: a new mapping at a place that the kernel chooses.
-        Mapping::made(size, || match unsafe { libc::shmat(self.0, core::ptr::null(), flags) } {
-            base if base.addr() == usize::MAX => Err(io::Error::last_os_error()),
-            base => Ok(base),
+        Mapping::attached(size, || {
+            // SAFETY: a new mapping at a place that the kernel chooses.
+            let base = unsafe { libc::shmat(self.0, core::ptr::null(), flags) };
+            if base.addr() == usize::MAX {
+                return Err(io::Error::last_os_error());
+            }
+            // From here on nothing else gets its number. Until now it may have become that of a shorter segment.
+            match self.stat() {
+                Ok(stat) if stat.size == size => Ok(base),
+                other => {
+                    // SAFETY: it has just been attached, and nobody else knows of it.
+                    unsafe { libc::shmdt(base) };
+                    Err(other.err().unwrap_or(Errno::IDRM).into())
+                }
+            }
         })
     }
 
@@ -140,6 +152,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Whether it may be looked at: not in a forked child of the process that attached it.
+    pub(crate) fn is_here(&self) -> bool {
+        self.mapping.is_here()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.mapping.len()
     }
@@ -254,6 +271,25 @@ mod tests {
         let row = |key, id, allocated| Row { key, id: Id(id), allocated };
         assert_eq!(rows(table), [row(-17, 3, 8192), row(0, 9, 5)]);
         assert_eq!(rows(""), []);
+    }
+
+    #[test]
+    fn a_segment_of_another_size_than_expected_is_not_attached() {
+        let key = 0x5274_0000 | (std::process::id() & 0xffff) as i32;
+        let id = Id::create(key, 5_000, 0).expect("a free key");
+        let refused = [4_999, 5_001, 50_000].map(|size| id.attach(size).err().and_then(|error| error.raw_os_error()));
+        let (attached, read) = (id.attach(5_000).map(drop), id.attach_to_read(5_000).map(drop));
+        // Others who list what there is have it attached for a moment.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let is_left = || id.stat().is_ok_and(|stat| stat.attached == 0);
+        while !is_left() && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        let is_left = is_left();
+        id.remove().expect("ours");
+        assert_eq!(refused, [Some(libc::EIDRM); 3]);
+        assert!(attached.is_ok() && read.is_ok());
+        assert!(is_left, "what was attached is detached");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! System V segments: seen as files are, and left as they are.
 
 use super::support::memory::{Memory, SystemV};
-use super::support::{Child, wait_until};
+use super::support::{Child, not_checked, wait_until};
 use super::system_v;
 use ringway::inspect::{Kind, Maker, PeerState, Segment};
 use ringway::{HeaderError, InspectError, Options, inspect, mpmc, spsc};
@@ -89,6 +89,21 @@ fn system_v_rings_are_listed_and_what_killed_creators_have_left_and_nothing_else
 }
 
 #[test]
+fn what_a_parent_has_attached_is_an_error_in_its_forked_child() {
+    let key = SystemV::new();
+    let _ring = spsc::Ring::<u64>::create(key.source(), &Options::new()).expect("a new key");
+    let segment = Segment::open(key.source()).expect("there");
+    let status = system_v::in_a_child(|| {
+        let pictured = matches!(segment.picture(), Err(InspectError::System { .. }));
+        let peeked = matches!(segment.peek(1, 8), Err(InspectError::System { .. }));
+        let anew = Segment::open(key.source()).and_then(|segment| segment.picture());
+        i32::from(!(pictured && peeked && anew.is_ok_and(|picture| picture.contents.is_some())))
+    });
+    assert_eq!(status, 0);
+    assert!(segment.picture().expect("it is ours").contents.is_some());
+}
+
+#[test]
 fn a_segment_of_which_not_all_is_there_is_not_read() {
     let good = {
         let key = SystemV::new();
@@ -103,4 +118,25 @@ fn a_segment_of_which_not_all_is_there_is_not_read() {
     raw.write(&good);
     let picture = Segment::open(key.source()).expect("ours").picture().expect("readable");
     assert!(picture.contents.is_some_and(|contents| contents.fill == 0), "{:?}", picture.errors);
+}
+
+#[test]
+fn a_segment_of_which_nobody_says_how_much_is_there_is_not_read() {
+    let key = SystemV::new();
+    let _ring = spsc::Ring::<u64>::create(key.source(), &Options::new()).expect("a new key");
+    let status = system_v::in_a_child(|| {
+        use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+        // SAFETY: it takes a number.
+        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+            return 2;
+        }
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).expect("root");
+        mount("none", "/proc/sysvipc", "tmpfs", MountFlags::empty(), c"").expect("root");
+        let picture = Segment::open(key.source()).and_then(|segment| segment.picture()).expect("readable");
+        i32::from(!matches!(picture.errors[..], [HeaderError::Sparse { found: 0, .. }]))
+    });
+    match status {
+        2 => not_checked("only root can make namespaces"),
+        status => assert_eq!(status, 0),
+    }
 }
