@@ -81,6 +81,13 @@ fn a_batch_over_several_cells_is_seen_whole_or_not_at_all() {
 }
 
 #[test]
+fn what_was_pushed_one_after_the_other_is_popped_at_once() {
+    batches_pass::<1>(2, 0, &[1, 1], 1);
+    batches_pass::<1>(3, 1, &[1, 1, 1], 2);
+    batches_pass::<2>(4, 0, &[2, 2], 2);
+}
+
+#[test]
 fn a_batch_that_is_popped_in_pieces_is_popped_once() {
     explore(None, || {
         let ring = ring::<2>(3);
