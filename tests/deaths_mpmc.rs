@@ -1,9 +1,9 @@
-//! `kill -9` at any instruction: every operation on an MPMC ring, its process killed after every single instruction of
-//! it, the repair of what other dead have left among them; and after each death all the others go on.
+//! `kill -9` at any instruction: every operation on an MPMC ring, the repair of what other dead have left among them; and
+//! after each death all the others go on.
 //!
 //! It works as `deaths_spsc.rs`, which see. What was committed is delivered exactly once, what was in the hands of the
 //! dead included: an operation takes effect as a whole or not at all. All the room is there, and the next process can
-//! attach. Nobody is told to clear up: survivors find out by themselves, at once. The same points are used to stop the
+//! attach. Nobody is told to clear up: survivors find out by themselves, at once. Some points are used to stop the
 //! process for a while: it is not robbed, and ends its operation as if nothing had happened.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 

@@ -1,10 +1,10 @@
-//! `kill -9` at any instruction: every operation on an SPSC ring, and the one of a `Latest`'s writer, its process killed after every single instruction of
-//! it, and after each death the survivor and a successor go on as if nothing had happened.
+//! `kill -9` at any instruction: every operation on an SPSC ring, and the one of a `Latest`'s writer; and after each death
+//! the survivor and a successor go on as if nothing had happened.
 //!
 //! A process is executed one instruction at a time with ptrace(2), which shows its way through the operation; and at
 //! each point of that way another one is killed, but for those where it would leave behind to the byte what the last one
-//! did: most instructions change only what dies with the process. `RINGWAY_TEST_EVERY_INSTRUCTION=1` has one killed there, too,
-//! which takes ten times as long. Then nothing that was committed is lost, nothing comes twice, all is in order, the
+//! did: most instructions change only what dies with the process. `RINGWAY_TEST_EVERY_INSTRUCTION=1` has one killed there,
+//! too, which takes ten times as long. Then nothing that was committed is lost, nothing comes twice, all is in order, the
 //! role can be claimed at once, and all the room is there. Some points are also used to stop the process for a
 //! while: it keeps its role, and ends its operation as if nothing had happened.
 //!

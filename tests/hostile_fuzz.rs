@@ -1,8 +1,8 @@
 //! Rings of which random bytes say what is wrong with them, and what is done to them: see `support/fuzz`. The same
 //! under a fuzzer, which chooses the bytes by the code that they reach: `tests/fuzz`.
 //!
-//! `RINGWAY_TEST_SEED` chooses other bytes, `RINGWAY_TEST_FUZZ_RUNS` how many rings are spoilt while somebody is attached; it is
-//! a sixteenth of that before. `RINGWAY_TEST_SCRIBBLE_MS` says for how long each ring is written to while it is in use.
+//! `RINGWAY_TEST_SEED` chooses other bytes, `RINGWAY_TEST_FUZZ_RUNS` how many rings are spoilt while somebody is attached;
+//! it is a sixteenth of that before. `RINGWAY_TEST_SCRIBBLE_MS` says for how long each ring is written to while it is in use.
 
 #[path = "support/fuzz/mod.rs"]
 mod fuzz;

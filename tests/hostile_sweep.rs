@@ -3,8 +3,8 @@
 //! signal or a panic.
 //!
 //! It works as `deaths_spsc.rs`, which see. In the test-suite some of all instructions are tried, with some of all that can
-//! be wrong; `RINGWAY_TEST_EVERY_INSTRUCTION=1` has each with each, which takes a long time: name a case, or part of its name, as an
-//! argument.
+//! be wrong; `RINGWAY_TEST_EVERY_INSTRUCTION=1` has each with each, which takes minutes a case, and hours to attach: name a
+//! case, or part of its name, as an argument.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 #[allow(dead_code)] // what other tests need
@@ -19,9 +19,13 @@ mod support {
     pub mod visible;
 }
 
+#[allow(dead_code)] // as above
+#[path = "support/fuzz/sample.rs"]
+mod sample;
+
 use core::hint::black_box;
-use ringway::zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
-use ringway::{Lifetime, Message, Options, bytes, mpmc, spsc};
+use ringway::{Lifetime, Options, bytes, mpmc, spsc};
+use sample::{Checked, Sample};
 use std::process::ExitCode;
 use support::flips::{Case, PROCESSES, Words, guarded, sweep};
 use support::runner::{self, Report, Test};
@@ -31,40 +35,6 @@ const CAPACITY: usize = 9;
 /// In the middle of its second lap, where a batch of so many crosses the end of the lap.
 const POPPED: usize = 14;
 const BATCH: usize = 7;
-
-/// Valid in few patterns of bits.
-#[derive(Clone, Copy, TryFromBytes, IntoBytes, Immutable, KnownLayout)]
-#[zerocopy(crate = "ringway::zerocopy")]
-#[repr(C)]
-struct Checked {
-    flag: bool,
-    rest: [u8; 7],
-}
-
-trait Sample: Message + Copy {
-    const SAMPLE: Self;
-
-    fn check(&self) {
-        black_box(self.as_bytes());
-    }
-}
-
-impl Sample for u64 {
-    const SAMPLE: u64 = 6;
-}
-
-impl Sample for [u64; 9] {
-    const SAMPLE: [u64; 9] = [6; 9];
-}
-
-impl Sample for Checked {
-    const SAMPLE: Checked = Checked { flag: true, rest: [6; 7] };
-
-    fn check(&self) {
-        // The bytes as they are, not as the compiler may assume that they are.
-        assert!(black_box(self.as_bytes())[0] < 2, "no message");
-    }
-}
 
 fn options() -> Options {
     Options::new().capacity(CAPACITY).processes(PROCESSES)

@@ -55,7 +55,8 @@ pub enum Maker {
     Alive,
     /// Dead, by the kernel's word: it will never be a ring.
     Dead,
-    /// A program of an older build of this library, which proves in no way that is known here that it is alive.
+    /// One that proves in no way that is known here that it is alive: of another build of this library, or one that may not
+    /// read the folder of shared memory.
     Unproven,
 }
 

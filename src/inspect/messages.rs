@@ -30,7 +30,7 @@ pub(super) fn peek(source: &Bytes, sound: &Sound, most: usize, bytes: usize) -> 
         _ if most == 0 => Ok(Vec::new()),
         Kind::Spsc => peek_spsc(source, sound, most, bytes),
         Kind::Mpmc => peek_mpmc(source, sound, most, bytes),
-        Kind::Latest => peek_latest(source, sound, most, bytes),
+        Kind::Latest => peek_latest(source, sound, bytes),
     }
 }
 
@@ -71,12 +71,12 @@ fn peek_spsc(source: &Bytes, sound: &Sound, most: usize, bytes: usize) -> Result
 }
 
 /// The newest value, as a reader gets it: see `ring::latest`.
-fn peek_latest(source: &Bytes, sound: &Sound, most: usize, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
+fn peek_latest(source: &Bytes, sound: &Sound, bytes: usize) -> Result<Vec<Glimpse>, InspectError> {
     let cells = sound.geometry.cells as u64;
     let newest = || source.word(sound.geometry.control_offset + offset_of!(Control, tail));
     for _ in 0..MOST_MISSED {
         let version = newest()?;
-        if version == 0 || most == 0 {
+        if version == 0 {
             break;
         }
         // Acquire: the cell is not read as it was before. Where there is no system call in between, nothing else says so.

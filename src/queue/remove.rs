@@ -111,7 +111,7 @@ pub fn leftover(source: impl Into<Source>) -> Result<(), UnlinkError> {
     }
 }
 
-/// Removes a ring in the making of a build whose creators prove in no way that is known here that they are alive
+/// Removes a ring in the making whose creator proves in no way that is known here that it is alive
 /// ([`Maker::Unproven`](crate::inspect::Maker)). Only if it is not locked, as a ring is that somebody has attached to, and
 /// if no process has the pid that its name says. That is no proof: a creator that lives in another pid namespace could be
 /// disturbed, and would fail to create its ring. For people to decide.

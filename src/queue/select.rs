@@ -1,6 +1,6 @@
 //! Waiting for any of several rings.
 
-use super::waiting::{End, HELD, IDLE, Look, SPIN_MOST};
+use super::waiting::{End, HELD, IDLE, Look, SPIN_MOST, leave_off};
 use crate::sys::futex;
 use crate::wait::Ticket;
 use std::fmt;
@@ -51,13 +51,7 @@ impl<E: End> Selectable for E {
     }
 
     fn finish(&mut self, ticket: Ticket, chosen: bool) {
-        if E::ALONE {
-            self.event().finish(ticket);
-        } else if E::FOR_ALL {
-            self.event().pass_on(ticket);
-        } else if self.has_more(usize::from(chosen)) {
-            self.event().wake_one();
-        }
+        leave_off(self, ticket, usize::from(chosen));
     }
 }
 

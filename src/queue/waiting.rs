@@ -4,7 +4,7 @@ use super::attachment::Attachment;
 use crate::error::{PopError, PushError};
 use crate::sync::{self, AtomicU32};
 use crate::sys::{futex, process};
-use crate::wait::{Event, Futex, Notifier};
+use crate::wait::{Event, Futex, Notifier, Ticket};
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
 
@@ -263,14 +263,7 @@ impl Watch {
                 None => self.ended(end, self.glance_at, look),
             };
             if let Some(waited) = waited {
-                if E::ALONE {
-                    end.event().finish(ticket);
-                } else if E::FOR_ALL {
-                    end.event().pass_on(ticket);
-                } else if end.has_more(0) {
-                    // The baton: the wake-up that we have used up may have been for two.
-                    end.event().wake_one();
-                }
+                leave_off(end, ticket, 0);
                 return waited;
             }
             let now = Instant::now();
@@ -320,6 +313,18 @@ impl Watch {
         }
         let is_over = self.deadline.is_some_and(|deadline| now >= deadline);
         is_over.then_some(Waited::Timeout { pid: self.held_by })
+    }
+}
+
+/// It does not sleep after all, and does `beyond` things itself.
+pub(super) fn leave_off<E: End>(end: &mut E, ticket: Ticket, beyond: usize) {
+    if E::ALONE {
+        end.event().finish(ticket);
+    } else if E::FOR_ALL {
+        end.event().pass_on(ticket);
+    } else if end.has_more(beyond) {
+        // The baton: the wake-up that we have used up may have been for two.
+        end.event().wake_one();
     }
 }
 

@@ -5,8 +5,9 @@
 //! moment at which a temporary file exists, its creator is alive, and the byte is free; whoever finds the byte free may
 //! remove the file. If the creator has given it its name in between, there is nothing left to remove.
 //!
-//! The name says that it is proven like that. A temporary file of any other name is of a build of this library whose
-//! creators prove themselves in another way, or in none: nothing that is free says that they are dead.
+//! The name says that it is proven like that. A temporary file of any other name is of a creator that may not open the
+//! folder, or of a build of this library whose creators prove themselves in another way, or in none: nothing that is free
+//! says that they are dead.
 
 use super::folder::SHM;
 use super::name::{PROVEN_BY_LOCK, TEMPORARY};
@@ -95,6 +96,9 @@ mod tests {
             assert_eq!((creator(other), is_leftover(other)), (Some(12), None));
             assert!(Making::begin(other).is_err());
         }
+        // Nor is one of this build that cannot lock anything.
+        let name = Name::new("ticks".as_ref(), Folder::Shm).unwrap().temporary().unwrap().unproven();
+        assert_eq!((creator(name.file()), is_leftover(name.file())), (Some(std::process::id()), None));
     }
 
     #[test]

@@ -11,7 +11,7 @@ const LONGEST: usize = 250;
 pub(crate) const TEMPORARY: &str = ".ringway-";
 
 /// They end like this when their creator proves that it is alive by a lock: see [`making`](super::making). Creators of
-/// older builds did not, and their names do not.
+/// older builds did not, some cannot, and their names do not.
 pub(crate) const PROVEN_BY_LOCK: &str = ".lock";
 
 /// A name that can be a file name in its folder.

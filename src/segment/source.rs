@@ -152,8 +152,8 @@ impl Source {
     }
 
     /// A System V segment under a key, which any number but 0 can be. `ipcs -m` shows it, and `ipcrm -M` removes it; errors
-    /// and the `ringway` command call it `sysv:0x00001234`. The key is taken in the whole of the IPC namespace, and known to everybody there; whoever has no key may use
-    /// [`Source::ftok`].
+    /// and the `ringway` command call it `sysv:0x00001234`. The key is taken in the whole of the IPC namespace, and known to
+    /// everybody there; whoever has no key may use [`Source::ftok`].
     ///
     /// It has no file, and so no lock that the kernel drops: a process counts as alive while `/proc` shows it, also after
     /// an exec. All processes must live in the same pid and time namespaces, with `/proc` mounted; whoever lives in others

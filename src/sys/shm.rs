@@ -163,6 +163,7 @@ impl View {
 
     /// The word at `offset`, which is a multiple of 8. What is read later is not older.
     pub(crate) fn word(&self, offset: usize) -> u64 {
+        assert!(self.is_here(), "whoever reads has asked");
         let word = self.load(offset);
         fence(Ordering::SeqCst);
         word
@@ -170,6 +171,7 @@ impl View {
 
     /// Copies the bytes from `offset` on.
     pub(crate) fn copy(&self, offset: usize, to: &mut [u8]) {
+        assert!(self.is_here(), "whoever reads has asked");
         assert!(
             offset.checked_add(to.len()).is_some_and(|end| end <= self.len()),
             "whoever reads has looked how long it is"
@@ -185,11 +187,13 @@ impl View {
         fence(Ordering::SeqCst);
     }
 
+    /// Of a view that is here.
     fn load(&self, offset: usize) -> u64 {
         assert!(offset % 8 == 0 && offset < self.len());
-        // SAFETY: it lies within what is mapped.
+        // SAFETY: it lies within what is mapped, as asserted.
         let word = unsafe { self.mapping.base().add(offset) }.cast::<AtomicU64>();
-        // SAFETY: aligned, and whole, as pages are mapped as a whole; others access it as they like, we by atomic loads.
+        // SAFETY: it is mapped as long as `self` is there, in this process, as the caller has asserted; aligned, as asserted
+        // and as pages are; whole, as pages are mapped as a whole. Others access it as they like, we by atomic loads.
         let word = unsafe { word.as_ref() };
         // Relaxed: the only kind of load that memory which cannot be written must be good for.
         word.load(Ordering::Relaxed)

@@ -123,7 +123,8 @@ pub fn sweep<S: Scene>(name: &str, scene: &S, fate: Fate, demands: Demands) {
         board().instructions.add(of as u64);
     }
     println!(
-        "  {name}, {fate:?}: {points} kill points for {of} instructions, {missed} missed, {effective} after it took effect, {time:.2} s"
+        "  {name}, {fate:?}: {points} kill points for {of} instructions, {missed} missed, \
+         {effective} after it took effect, {time:.2} s"
     );
     assert!(failures.is_empty(), "{} failures, at first:\n{}", failures.len(), failures.join("\n"));
     // The markers and a few instructions around them are in the path, too.

@@ -86,9 +86,9 @@ impl Consumer {
         self.pop_until(to, Instant::now().checked_add(patience))
     }
 
-    /// Copies the next messages into `to`, as many as there are in one piece, up to as many as it has room for (MPMC: up to 255, too),
-    /// without handing them over: [`Peek::release`] does that, for all of them at once. Until then they are nobody else's;
-    /// if we are killed, or drop the guard, they are delivered again.
+    /// Copies the next messages into `to`, as many as there are in one piece, up to as many as it has room for (of an MPMC
+    /// ring up to 255, too), without handing them over: [`Peek::release`] does that, for all of them at once. Until then
+    /// they are nobody else's; if we are killed, or drop the guard, they are delivered again.
     ///
     /// So whoever writes messages to somewhere else, and hands them over when that is done, loses none, whatever happens.
     ///

@@ -19,9 +19,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Such a ring is of either kind of queue ([`Latest`](crate::Latest) needs its type), and of the size and alignment of messages that its header says; the handles follow the
-//! same algorithms as those of [`spsc`] and [`mpmc`], beside handles of a type, with the same promises
-//! after a death. They are slower, by the cost of what the compiler does not know.
+//! Such a ring is of either kind of queue ([`Latest`](crate::Latest) needs its type), and of the size and alignment of
+//! messages that its header says; the handles follow the same algorithms as those of [`spsc`] and [`mpmc`], beside handles
+//! of a type, with the same promises after a death. They are slower, by the cost of what the compiler does not know.
 //!
 //! A consumer takes bytes as they are. A producer should know what it does: bytes that are no message of the type that the
 //! other side expects come out there as [`Invalid`](crate::Invalid), and valid ones of another meaning as what they are not.

@@ -23,7 +23,8 @@ impl<T: Message> Writer<T> {
         Writer { ring, role, notifier }
     }
 
-    /// Makes `value` the newest, and wakes readers that wait for it. Wait-free, but for the system call that wakes those who sleep.
+    /// Makes `value` the newest, and wakes readers that wait for it. Wait-free, but for the system call that wakes those who
+    /// sleep.
     ///
     /// When this returns, every reader that begins to read gets it, or a newer one, also if we are killed in the next
     /// instant. Killed before that, it is there as a whole or not at all.

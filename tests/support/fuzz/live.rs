@@ -6,8 +6,8 @@
 
 use super::super::bytes::{HEADER, field, get_word};
 use super::super::damage::Random;
-use super::ends::Checked;
 use super::input::{Input, a_bad_word};
+use super::sample::Checked;
 use super::{Clay, in_time, options, use_bytes, use_mpmc, use_spsc};
 use ringway::{Options, Source, bytes, mpmc, spsc};
 use std::fs::File;

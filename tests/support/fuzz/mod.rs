@@ -7,12 +7,14 @@ mod ends;
 mod input;
 #[cfg(test)]
 pub mod live;
+mod sample;
 
 use super::bytes::{HEADER, field, get_word, set_word};
-use ends::{Checked, Erased, Pops, Pushes, Sample};
+use ends::{Erased, Pops, Pushes};
 use input::{Input, a_bad_file, a_bad_word};
 use ringway::inspect::Segment;
 use ringway::{Lifetime, OpenError, Options, Role, bytes, mpmc, remove, spsc};
+use sample::{Checked, Sample};
 use std::fs::{self, File, OpenOptions};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;

@@ -4,7 +4,7 @@
 use super::bugs::Bug;
 use super::state::{At, State};
 use super::steps::Turn;
-use super::{Job, Setting, leaves, sleeps, wakes, wakes_unreached};
+use super::{EVER, Job, Setting, leaves, sleeps, wakes, wakes_unreached};
 use crate::sync::{AtomicU32, Ordering};
 use crate::wait::{EVERYBODY, Event, Futex, Notifier, QUIET, Ticket};
 use std::cell::Cell;
@@ -76,7 +76,11 @@ fn released(word: u32, has_barrier: bool, act: impl FnOnce(Event<&Fake>) -> (u32
 
 /// The steps of the only thread of a model, from this state on until it comes to `end`.
 fn steps(job: Job, word: u32, begin: impl FnOnce(&mut State), end: fn(At) -> bool) -> Done {
-    let setting = Setting { bug: Bug::None, ..Setting::of(2, &[job], 0) };
+    steps_of(Setting::of(2, &[job], 0), word, begin, end)
+}
+
+fn steps_of(setting: Setting, word: u32, begin: impl FnOnce(&mut State), end: fn(At) -> bool) -> Done {
+    assert_eq!(setting.bug, Bug::None);
     let mut state = State { word: word as u8, ..setting.start() };
     begin(&mut state);
     let (mut wakes, mut barriers) = ([0; 2], 0);
@@ -84,7 +88,7 @@ fn steps(job: Job, word: u32, begin: impl FnOnce(&mut State), end: fn(At) -> boo
         let before = state.threads[0];
         let mut turn = Turn { setting: &setting, state, me: 0 };
         if before.at == At::WakeFutex {
-            wakes = plus(wakes, turn.has_left());
+            wakes = plus(wakes, turn.wakes_all());
         }
         if before.buffered > 0 {
             turn.flush();
@@ -141,6 +145,29 @@ fn whoever_does_not_sleep_after_all_does_what_the_model_does() {
             let steps = steps(sleeps(1), word, begin, |at| at == At::Idle);
             assert_eq!(released, steps, "of {word}, ticket {ticket}");
         }
+    }
+}
+
+/// Where what there is to do is for all.
+#[test]
+fn whoever_tells_all_does_what_the_model_does() {
+    for word in words() {
+        let mut notifier = Notifier::new(true);
+        let notified = released(word, true, |event| {
+            event.notify_all(&mut notifier);
+            (notifier.quiet, 0)
+        });
+        let wakes = Setting::of(2, &[wakes(1)], 0).for_all();
+        assert_eq!(notified, steps_of(wakes, word, |_| (), |at| at == At::Done), "of {word}");
+        // It finds something behind its barrier.
+        let passed_on = released(word, true, |event| {
+            let ticket = event.prepare();
+            event.pass_on(ticket);
+            (0, 0)
+        });
+        let begin = |state: &mut State| (state.threads[0].at, state.messages) = (At::PrepareLoad, 1);
+        let sleeps = Setting::of(2, &[sleeps(EVER)], 0).for_all();
+        assert_eq!(passed_on, steps_of(sleeps, word, begin, |at| at == At::Idle), "of {word}");
     }
 }
 

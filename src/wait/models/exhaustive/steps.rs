@@ -181,10 +181,7 @@ impl<'a> Turn<'a> {
         };
         let sleeps = |other: &usize| self.state.threads[*other].at == At::Asleep;
         let sleepers: Vec<usize> = (0..self.setting.jobs.len()).filter(sleeps).collect();
-        let is_waker = matches!(self.job(), Job::Waker { .. });
-        let is_for_all = self.has_left() || self.setting.for_all && (is_waker || !self.has(Bug::FirstWakesOne));
-        let wakes_all = is_for_all && !self.has(Bug::WakesOneForAll);
-        if sleepers.is_empty() || wakes_all {
+        if sleepers.is_empty() || self.wakes_all() {
             let awake = |state: State, &sleeper: &usize| {
                 let mut woken = Vec::new();
                 Turn { state, me: sleeper, ..self }.awake(&mut woken);
@@ -196,6 +193,13 @@ impl<'a> Turn<'a> {
         for sleeper in sleepers {
             Turn { state: then(self).state, me: sleeper, ..self }.awake(out);
         }
+    }
+
+    /// Whether it is all of them.
+    pub(super) fn wakes_all(&self) -> bool {
+        let is_waker = matches!(self.job(), Job::Waker { .. });
+        let is_for_all = self.has_left() || self.setting.for_all && (is_waker || !self.has(Bug::FirstWakesOne));
+        is_for_all && !self.has(Bug::WakesOneForAll)
     }
 
     /// It has returned: to `notify_alert`, to a sleeper that has passed the baton, or to who has left.
