@@ -62,8 +62,8 @@ impl Task for Job {
 
     fn run_time(self) -> Duration {
         match self.work {
-            // So that the system lets each thread run several times.
-            work if work.is_crowd() => Duration::from_millis(6),
+            // Several slices of time for each of the threads, so that all of them are there.
+            work if work.is_crowd() => Duration::from_millis(24),
             work if work.is_timed() => Duration::from_millis(8),
             _ => Duration::from_millis(1),
         }

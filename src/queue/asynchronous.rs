@@ -33,6 +33,7 @@ impl Sleep {
         mut look: impl FnMut(&mut E) -> Look<V>,
     ) -> Poll<Waited<V>> {
         self.registration = None;
+        end.rise();
         // NB: who was woken, and is not the only one who sleeps here, says again that it sleeps before it looks.
         if E::ALONE || self.announced.is_none() {
             if let Look::Done(value) = look(end) {

@@ -92,6 +92,9 @@ pub(super) trait End {
     /// something.
     fn look_ahead(&mut self) -> Look<()>;
 
+    /// It has slept: what need not be looked at twice in a moment is to be looked at again.
+    fn rise(&mut self) {}
+
     /// Whether there is something to do for somebody else who sleeps, `beyond` what we will do.
     fn has_more(&mut self, beyond: usize) -> bool;
 }
@@ -272,6 +275,7 @@ impl Watch {
             let slice = if self.held_by.is_some() { HELD } else { IDLE };
             end.event().sleep(ticket, until.saturating_duration_since(now).min(slice));
             end.attachment().note_time();
+            end.rise();
             // Who wakes us has taken back that we sleep, and there is nobody else for whose sake to say it again.
             if E::ALONE {
                 if let Some(done) = self.look(end, look) {

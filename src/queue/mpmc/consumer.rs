@@ -151,6 +151,9 @@ impl<T: Message> Consumer<T> {
             self.notify();
             return Ok(Popped { value, redeliveries: 0 });
         }
+        if self.ring.is_plainly_empty() && self.watch.rests() {
+            return Err(TryPopError::Empty);
+        }
         self.try_pop_with_care()
     }
 
@@ -232,10 +235,12 @@ impl<T: Message> Consumer<T> {
             let obstacle = match pop(&mut self.ring) {
                 Ok(Pop::Got(value, redeliveries)) => return Ok(Popped { value, redeliveries }),
                 Ok(Pop::Empty) => Obstacle::Empty,
-                Ok(Pop::Held(held)) => match obstacles.overcome(held, attachment, self.ring.memory()) {
-                    Ok(()) => continue,
-                    Err(pid) => Obstacle::Busy { pid },
-                },
+                Ok(Pop::Held(held)) => {
+                    match obstacles.overcome(held, &mut self.watch, attachment, self.ring.memory()) {
+                        Ok(()) => continue,
+                        Err(pid) => Obstacle::Busy { pid },
+                    }
+                }
                 Ok(Pop::Invalid(invalid)) => return Err(Obstacle::Invalid(invalid)),
                 Err(corrupted) => return Err(Obstacle::Corrupted(corrupted)),
             };
@@ -333,6 +338,10 @@ impl<T: Message> End for Consumer<T> {
             Err(Obstacle::Busy { pid }) => Look::Held { pid },
             Ok(_) | Err(Obstacle::Invalid(_) | Obstacle::Corrupted(_)) => Look::Done(()),
         }
+    }
+
+    fn rise(&mut self) {
+        self.watch.rise();
     }
 
     fn has_more(&mut self, beyond: usize) -> bool {

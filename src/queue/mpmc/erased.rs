@@ -63,7 +63,7 @@ fn persist<E, V>(
                 looked = true;
             }
             Ok(Attempt::Held(held)) => {
-                if let Err(pid) = obstacles.overcome(held, attachment, memory(end)) {
+                if let Err(pid) = obstacles.overcome(held, watch, attachment, memory(end)) {
                     return Look::Held { pid };
                 }
             }

@@ -101,9 +101,14 @@ impl<T: Message> Producer<T> {
         self.try_push_with_care(message)
     }
 
-    /// The same when somebody is in our way, or was, or a guard was forgotten.
+    /// The same when there is no room, or somebody is in our way, or was, or a guard was forgotten.
+    //
+    // NB: apart, as a refusal at the place of the call would cost those who are not refused a dozen instructions.
     #[inline(never)]
     fn try_push_with_care(&mut self, message: T) -> Result<(), TryPushError<T>> {
+        if self.ring.is_plainly_full() && self.watch.rests() {
+            return Err(TryPushError::Full(message));
+        }
         match self.attempt(|ring| ring.push(&message)) {
             Ok(_) => {
                 self.notify();
@@ -202,7 +207,7 @@ impl<T: Message> Producer<T> {
                     looked = true;
                 }
                 Ok(Push::Held(held)) => obstacles
-                    .overcome(held, &self.membership.attachment, self.ring.memory())
+                    .overcome(held, &mut self.watch, &self.membership.attachment, self.ring.memory())
                     .map_err(|pid| Obstacle::Busy { pid })?,
                 Err(corrupted) => return Err(Obstacle::Corrupted(corrupted)),
             }
@@ -297,6 +302,10 @@ impl<T: Message> End for Producer<T> {
             Err(Obstacle::Busy { pid }) => Look::Held { pid },
             Ok(_) | Err(Obstacle::Corrupted(_)) => Look::Done(()),
         }
+    }
+
+    fn rise(&mut self) {
+        self.watch.rise();
     }
 
     fn has_more(&mut self, beyond: usize) -> bool {

@@ -8,9 +8,14 @@ use crate::sys::process;
 use core::sync::atomic::Ordering;
 use crossbeam_utils::Backoff;
 use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant};
 
 /// How often a handle with nothing to do asks who has died, at most.
 const INTERVAL_NS: i64 = 5_000_000;
+
+/// Who asks again and again, so that the clock says the same twice, does not look at it so many times: it takes longer
+/// than all the rest.
+const RESTS: u8 = 15;
 
 /// How many cells in somebody's hands an operation gets over. Each time somebody has got on, so this is not reached but
 /// with somebody who scribbles on the words.
@@ -19,10 +24,19 @@ const OBSTACLES: u32 = 10_000;
 /// How often an operation looks at a cell in somebody's hands, with more and more time in between: some microseconds.
 const LOOKS: u32 = 9;
 
-/// When a handle has last looked for the dead.
+/// Who is in the way and was alive is not asked for again for so long: a question takes a microsecond.
+const PATIENCE: Duration = Duration::from_micros(20);
+
+/// When a handle has last looked for the dead, and when it should again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watch {
     looked_at: i64,
+    /// What the clock said last.
+    now: i64,
+    /// So many times more there is no need to look even at the clock.
+    rests: u8,
+    /// Who was in our way when we last waited for somebody, and was alive, and when to ask the kernel again.
+    alive: Option<(Held, Instant)>,
 }
 
 /// Obstacles that one operation has met.
@@ -30,6 +44,19 @@ pub(super) struct Watch {
 pub(super) struct Obstacles(u32);
 
 impl Watch {
+    /// There is nothing to do: whether that is all there is to say, as this was asked a moment ago.
+    #[inline(always)]
+    pub(super) fn rests(&mut self) -> bool {
+        let rests = self.rests > 0;
+        self.rests -= u8::from(rests);
+        rests
+    }
+
+    /// The moment is over.
+    pub(super) fn rise(&mut self) {
+        self.rests = 0;
+    }
+
     /// There is nothing to do: an occasion to look for the dead, if there was none for a while. Says whether some were
     /// found, so that it is worth while to try again.
     #[inline]
@@ -37,7 +64,10 @@ impl Watch {
     where
         M: Memory<T> + Orphanage,
     {
-        if coarse_now().wrapping_sub(self.looked_at) < INTERVAL_NS {
+        let now = coarse_now();
+        self.rests = if now == self.now { RESTS } else { 0 };
+        self.now = now;
+        if now.wrapping_sub(self.looked_at) < INTERVAL_NS {
             return false;
         }
         let found = look(attachment, memory);
@@ -72,36 +102,46 @@ impl Obstacles {
     pub(super) fn overcome<T, M: Memory<T>>(
         &mut self,
         held: Held,
+        watch: &mut Watch,
         attachment: &Attachment,
         memory: &M,
     ) -> Result<(), u32> {
         self.0 += 1;
-        match wait_or_repair(held, attachment, memory) {
+        match watch.wait_or_repair(held, attachment, memory) {
             true if self.0 < OBSTACLES => Ok(()),
             _ => Err(name(held, attachment)),
         }
     }
 }
 
-/// Says whether the cell is as it was no more.
-fn wait_or_repair<T, M: Memory<T>>(held: Held, attachment: &Attachment, memory: &M) -> bool {
-    // NB: no more than that, and never another thread in between: how to wait is for others to say.
-    let backoff = Backoff::new();
-    for _ in 0..LOOKS {
-        if !held.persists::<T, _>(memory) {
-            return true;
+impl Watch {
+    /// Says whether the cell is as it was no more. An operation waits for the same one only once: who comes back with the
+    /// next one may have something better to do, such as to let its owner run.
+    fn wait_or_repair<T, M: Memory<T>>(&mut self, held: Held, attachment: &Attachment, memory: &M) -> bool {
+        let known = self.alive.filter(|(alive, _)| *alive == held);
+        // NB: no more than that, and never another thread in between: how to wait is for others to say.
+        let backoff = Backoff::new();
+        for _ in 0..if known.is_some() { 1 } else { LOOKS } {
+            if !held.persists::<T, _>(memory) {
+                return true;
+            }
+            backoff.spin();
         }
-        backoff.spin();
+        let now = Instant::now();
+        if known.is_some_and(|(_, ask_at)| now < ask_at) {
+            return false;
+        }
+        self.alive = Some((held, now + PATIENCE));
+        // Another handle of this very process is alive: we need not ask.
+        if held.owner() == attachment.record() {
+            return false;
+        }
+        let repaired = attachment.ask(|register| recover::repair::<T, _>(memory, register, held)).unwrap_or(false);
+        if repaired {
+            attachment.announce();
+        }
+        repaired
     }
-    // Another handle of this very process is alive: we need not ask.
-    if held.owner() == attachment.record() {
-        return false;
-    }
-    let repaired = attachment.ask(|register| recover::repair::<T, _>(memory, register, held)).unwrap_or(false);
-    if repaired {
-        attachment.announce();
-    }
-    repaired
 }
 
 /// The process that holds the cell. It is remembered in the segment since when it does.

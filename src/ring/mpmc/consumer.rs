@@ -4,7 +4,7 @@
 mod orphans;
 
 use super::table::{self, AtHead};
-use super::{Held, Place, corrupted, repair, restless, tries};
+use super::{Contention, Held, Place, corrupted, repair, restless, tries};
 use crate::error::{Corrupted, Invalid};
 use crate::layout::cell::{Owner, State, Word};
 use crate::message::{self, Message};
@@ -25,6 +25,7 @@ pub(crate) struct Consumer<T, M> {
     lent: Option<Take>,
     /// The cell in which the last orphan was found.
     searched: usize,
+    contention: Contention,
     /// A message that was dropped from the middle of a batch, to be reported by the next operation.
     invalid: Option<Box<Invalid>>,
     _items: PhantomData<fn() -> T>,
@@ -68,7 +69,8 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         // Acquire: a place to start looking from, and no cell is seen as it was before. Pairs with the Release in `hint`.
         let head = memory.head().load(Ordering::Acquire);
         let place = Place::at(head, memory.cells());
-        Consumer { memory, me, place, lent: None, searched: 0, invalid: None, _items: PhantomData }
+        let contention = Contention::default();
+        Consumer { memory, me, place, lent: None, searched: 0, contention, invalid: None, _items: PhantomData }
     }
 
     pub(crate) fn memory(&self) -> &M {
@@ -107,6 +109,16 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
             self.invalid = Some(self.invalid(take.place));
         }
         item
+    }
+
+    /// Whether there is nothing, nobody is in the middle of a push, and nothing is left to be seen to: what a pop would find
+    /// out, at the price of a look or two.
+    #[inline(always)]
+    pub(crate) fn is_plainly_empty(&self) -> bool {
+        let Place { lap, cell } = self.place;
+        // Acquire: as in `seek`.
+        let is_free = self.memory.word(cell).load(Ordering::Acquire) == Word::free(lap).word();
+        is_free && !self.is_lent() && self.invalid.is_none() && !self.may_find_orphans()
     }
 
     /// Copies a message that was taken, and hands it over. `None`: it is not valid.
@@ -306,12 +318,16 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
         let (full, taken) = (Word::full(place.lap), Word::taken(place.lap, self.me, 1));
         // NB: an exchange that fails takes the line away from the producer that is about to write to it.
         // Relaxed: confirmed by the exchange, or looked at again.
-        let there = word.load(Ordering::Relaxed) == full.word();
+        if word.load(Ordering::Relaxed) != full.word() {
+            return None;
+        }
         // Acquire: the message is read after. Pairs with the Release of its commit.
         // Release: whoever steps over our cells sees none of them as it was before we saw it. For good measure.
-        let taken_by_us =
-            there && word.compare_exchange(full.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        taken_by_us.then_some(Take { place, word: taken, span: 1 })
+        if word.compare_exchange(full.word(), taken.word(), Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            self.contention.lose(place, self.memory.cells());
+            return None;
+        }
+        Some(Take { place, word: taken, span: 1 })
     }
 
     /// Takes the first message, and up to `wanted` in a row from there.
@@ -331,6 +347,7 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
                     if exchange.is_ok() {
                         return Ok(Attempt::Got(Take { place, word: taken, span }));
                     }
+                    self.contention.lose(place, self.memory.cells());
                 }
                 Front::Orphan(seen) => {
                     if let Some(take) = self.adopt(self.place.cell, seen) {

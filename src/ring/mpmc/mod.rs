@@ -79,6 +79,7 @@ use crate::error::Corrupted;
 use crate::layout::cell::{Owner, Word};
 use crate::sync::{AtomicU64, Ordering};
 use core::convert::Infallible;
+use core::hint::spin_loop;
 
 /// How often a hint is stored: whenever a cell that is a multiple of this is reached.
 const HINT: usize = 32;
@@ -117,6 +118,38 @@ impl Place {
             true => self.later(count as usize, cells),
             false => Place::at(self.position(cells).wrapping_add(count), cells),
         }
+    }
+}
+
+/// Making way for somebody who wants the same cells: who loses one pauses. Meanwhile the other gets on with lines that
+/// stay in its cache, where two who take turns would fetch each line for each message.
+///
+/// One that loses again and again pauses for longer, until so many messages have passed between two losses that they do
+/// not matter.
+#[derive(Debug, Default)]
+struct Contention {
+    /// Where we lost a cell the last time.
+    lost_at: u64,
+    /// How long we paused then.
+    pauses: u32,
+}
+
+impl Contention {
+    // In instructions that tell a processor to pause, which takes it 10 to 40 ns: about as long as a line takes from core
+    // to core, at first.
+    const SHORTEST: u32 = 4;
+    const LONGEST: u32 = 64;
+    /// So many messages from one loss to the next are few. (Measured: `benches/README.md`.)
+    const FEW: u64 = 256;
+
+    /// Somebody else has got the cell at `place`.
+    #[cold]
+    fn lose(&mut self, place: Place, cells: usize) {
+        let position = place.position(cells);
+        let passed = position.wrapping_sub(self.lost_at);
+        self.lost_at = position;
+        self.pauses = if passed < Self::FEW { (self.pauses * 2).min(Self::LONGEST) } else { Self::SHORTEST };
+        (0..self.pauses).for_each(|_| spin_loop());
     }
 }
 

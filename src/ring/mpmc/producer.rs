@@ -2,9 +2,9 @@
 #![allow(unsafe_code)]
 
 use super::table::{self, AtTail};
-use super::{Held, Place, corrupted, restless, tries};
+use super::{Contention, Held, Place, corrupted, restless, tries};
 use crate::error::Corrupted;
-use crate::layout::cell::{Owner, Word};
+use crate::layout::cell::{Owner, State, Word};
 use crate::ring::memory::Memory;
 use crate::sync::{Ordering, compiler_fence};
 use core::marker::PhantomData;
@@ -17,11 +17,22 @@ pub(crate) struct Producer<T, M> {
     me: Owner,
     /// Where to look next: nobody has to push before here.
     place: Place,
-    /// Whether nobody was in our way the last time, so that it is worth while to claim without looking first.
-    lone: bool,
+    next: Next,
+    contention: Contention,
     /// The place that is lent to a guard: claimed, and neither committed nor abandoned.
     lent: Option<Place>,
     _items: PhantomData<fn(T)>,
+}
+
+/// How a producer goes about its next claim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    /// It looks at the cell first: somebody was in its way, or there was no room.
+    Looks,
+    /// It claims without looking, as nobody was in its way the last time.
+    Claims,
+    /// It has done so, and the cell was not free.
+    Failed,
 }
 
 /// What became of an attempt to push.
@@ -52,7 +63,15 @@ impl<T, M: Memory<T>> Producer<T, M> {
         // Acquire: a place to start looking from, and no cell is seen as it was before. Pairs with the Release in `hint`.
         let tail = memory.tail().load(Ordering::Acquire);
         let place = Place::at(tail, memory.cells());
-        Producer { memory, me, place, lone: false, lent: None, _items: PhantomData }
+        Producer {
+            memory,
+            me,
+            place,
+            next: Next::Looks,
+            contention: Contention::default(),
+            lent: None,
+            _items: PhantomData,
+        }
     }
 
     pub(crate) fn memory(&self) -> &M {
@@ -209,7 +228,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
     /// Claims our place without a look at the cell first, which would fetch its line twice: to read it, and to write it.
     #[inline(always)]
     fn claim_at_once(&mut self) -> Option<Place> {
-        if !self.lone || self.is_lent() {
+        if self.next != Next::Claims || self.is_lent() {
             return None;
         }
         let place = self.place;
@@ -219,7 +238,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
         // Release: whoever steps over our cells sees none of them as it was before we saw it. For good measure.
         let exchange = word.compare_exchange(free.word(), claimed.word(), Ordering::AcqRel, Ordering::Relaxed);
         if exchange.is_err() {
-            self.lone = false;
+            self.next = Next::Failed;
             return None;
         }
         Some(place)
@@ -229,8 +248,12 @@ impl<T, M: Memory<T>> Producer<T, M> {
     #[inline(never)]
     fn claim(&mut self, wanted: usize) -> Result<Claim, Box<Corrupted>> {
         self.assert_nothing_is_lent();
-        self.lone = true;
-        let mut looks = tries(self.memory.cells());
+        let cells = self.memory.cells();
+        if self.next == Next::Failed && self.is_late() {
+            self.contention.lose(self.place, cells);
+        }
+        self.next = Next::Claims;
+        let mut looks = tries(cells);
         loop {
             match self.seek(&mut looks)? {
                 Front::Free(seen) => {
@@ -244,12 +267,36 @@ impl<T, M: Memory<T>> Producer<T, M> {
                     if exchange.is_ok() {
                         return Ok(Claim::Got(place, span));
                     }
-                    self.lone = false;
+                    self.next = Next::Looks;
+                    self.contention.lose(place, cells);
                 }
-                Front::Full => return Ok(Claim::Full),
-                Front::Held(held) => return Ok(Claim::Held(held)),
+                // NB: an exchange that fails takes the line away from the consumer that is about to write to it.
+                Front::Full => {
+                    self.next = Next::Looks;
+                    return Ok(Claim::Full);
+                }
+                Front::Held(held) => {
+                    self.next = Next::Looks;
+                    return Ok(Claim::Held(held));
+                }
             }
         }
+    }
+
+    /// Whether somebody else has got our place.
+    fn is_late(&self) -> bool {
+        // Relaxed: it is looked at again.
+        let seen = Word::from_word(self.memory.word(self.place.cell).load(Ordering::Relaxed));
+        seen.laps_ahead_of(self.place.lap) >= 0 && seen.state() != State::Free
+    }
+
+    /// Whether the ring is full, nobody is in the middle of anything at its end, and nothing is lent: what a push would
+    /// find out, at the price of one look.
+    #[inline(always)]
+    pub(crate) fn is_plainly_full(&self) -> bool {
+        let Place { lap, cell } = self.place;
+        // Acquire: as in `seek`.
+        self.memory.word(cell).load(Ordering::Acquire) == Word::full(lap.wrapping_sub(1)).word() && !self.is_lent()
     }
 
     /// Whether there is room, without claiming it.
@@ -276,7 +323,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
                 AtTail::Full => return Ok(Front::Full),
                 AtTail::Held(owner) => return Ok(Front::Held(Held { cell: place.cell, word: seen, owner })),
                 AtTail::Behind(by) => {
-                    self.lone = false;
+                    self.next = Next::Looks;
                     self.place = super::ahead(place, by, self.memory.tail(), cells);
                 }
                 AtTail::Skipped(free) => super::free_skipped(word, seen, free),
