@@ -56,6 +56,16 @@ pub(crate) trait Memory<T> {
     }
 }
 
+/// Whether the processor moves half a line at once, which the compiler must not assume: a store less or two for each line of
+/// a batch is felt, as a core can only have so many on their way to lines that another one has.
+#[inline(always)]
+pub(crate) fn moves_half_lines() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
 /// What a ring needs beside its cells and hints, when messages that were taken can become orphans.
 pub(crate) trait Orphanage {
     /// Counts the occasions on which orphans may have been made.

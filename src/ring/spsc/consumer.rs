@@ -5,7 +5,7 @@ use super::{Cursor, corrupted};
 use crate::error::{Corrupted, Invalid};
 use crate::layout::tag::Tag;
 use crate::message::{self, Message};
-use crate::ring::memory::Memory;
+use crate::ring::memory::{Memory, moves_half_lines};
 use crate::sync::{Ordering, compiler_fence};
 use core::mem::{MaybeUninit, size_of};
 
@@ -283,6 +283,23 @@ impl<T: Message, M: Memory<T>> Consumer<T, M> {
     /// returns with how many. Nothing is handed over. Apart from the rest, so that the compiler knows how much it copies.
     #[inline(always)]
     fn read_whole_cells(&mut self, items: &mut [T]) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if moves_half_lines() {
+            // SAFETY: this processor has what the function is compiled for.
+            return unsafe { self.read_whole_cells_by_halves(items) };
+        }
+        self.read_each_cell(items)
+    }
+
+    /// The same, compiled for processors that move half a line at once.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn read_whole_cells_by_halves(&mut self, items: &mut [T]) -> usize {
+        self.read_each_cell(items)
+    }
+
+    #[inline(always)]
+    fn read_each_cell(&mut self, items: &mut [T]) -> usize {
         let (mut cursor, mut filled) = (self.cursor, 0);
         while filled + M::ITEMS_PER_CELL <= items.len() {
             let run = &mut items[filled..filled + M::ITEMS_PER_CELL];

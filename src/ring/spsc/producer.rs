@@ -4,7 +4,7 @@
 use super::{Cursor, corrupted};
 use crate::error::Corrupted;
 use crate::layout::tag::Tag;
-use crate::ring::memory::Memory;
+use crate::ring::memory::{Memory, moves_half_lines};
 use crate::sync::{Ordering, compiler_fence};
 
 /// The writing end of a ring. Whoever makes one has the producer's role.
@@ -187,9 +187,8 @@ impl<T, M: Memory<T>> Producer<T, M> {
         let (first, rest) = items[..count].split_at(count.min(place.room()));
         // The later cells, from the last one back, so that each cell is touched once and the commit comes last.
         let later = rest.len().div_ceil(M::ITEMS_PER_CELL);
-        let whole_cells = rest.chunks_exact(M::ITEMS_PER_CELL);
         // NB: apart from the whole cells, so that for those the compiler knows how much it copies.
-        let in_last = whole_cells.remainder();
+        let (whole_cells, in_last) = rest.split_at(rest.len() - rest.len() % M::ITEMS_PER_CELL);
         match later {
             0 => self.cursor.advance(first.len(), &self.memory),
             _ => {
@@ -203,15 +202,41 @@ impl<T, M: Memory<T>> Producer<T, M> {
             self.write_later(cell, line, in_last);
             (cell, line) = (self.cell_before(cell), line - 1);
         }
-        for items in whole_cells.rev() {
-            self.write_later(cell, line, items);
-            (cell, line) = (self.cell_before(cell), line - 1);
+        if !whole_cells.is_empty() {
+            self.write_whole_cells(cell, line, whole_cells);
         }
         // SAFETY: there is room for them at the cursor, and they end within its cell.
         unsafe { self.memory.write(place.cell, place.item(), first) };
         self.publish(place.cell, place.tag.plus(first.len()));
         self.count(place.position() + count as u64);
         Ok(count)
+    }
+
+    /// Writes the later cells of a batch that it fills, from the last one back, which is `cell`. The batch is not committed
+    /// yet.
+    #[inline(always)]
+    fn write_whole_cells(&self, cell: usize, line: u64, items: &[T]) {
+        #[cfg(target_arch = "x86_64")]
+        if moves_half_lines() {
+            // SAFETY: this processor has what the function is compiled for.
+            return unsafe { self.write_whole_cells_by_halves(cell, line, items) };
+        }
+        self.write_each_cell(cell, line, items);
+    }
+
+    /// The same, compiled for processors that move half a line at once.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn write_whole_cells_by_halves(&self, cell: usize, line: u64, items: &[T]) {
+        self.write_each_cell(cell, line, items);
+    }
+
+    #[inline(always)]
+    fn write_each_cell(&self, mut cell: usize, mut line: u64, items: &[T]) {
+        for items in items.chunks_exact(M::ITEMS_PER_CELL).rev() {
+            self.write_later(cell, line, items);
+            (cell, line) = (self.cell_before(cell), line - 1);
+        }
     }
 
     /// Writes the items of a later cell of a batch. The batch is not committed yet.
