@@ -98,12 +98,28 @@ pub fn preemptions() -> i64 {
 const POLLS_PER_YIELD: u64 = 1 << 16;
 /// Where there are more threads than cores, a wait this long means that the other side may want this core.
 const POLLS_PER_YIELD_IN_A_CROWD: u64 = 1 << 6;
-/// A wait this long means that the other side is gone, or that a message is lost.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// A wait this long means that the other side is gone, or that a message is lost; and a run, which is meant to take
+/// milliseconds, that those who wait for each other hardly get on.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// Since when this thread gives way, if it does.
     static GIVING_WAY: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Since when it is in the middle of a run, if it is.
+    static RUNNING: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Does what one side does in a run.
+pub fn run<V>(work: impl FnOnce() -> V) -> V {
+    struct Running;
+    impl Drop for Running {
+        fn drop(&mut self) {
+            RUNNING.set(None);
+        }
+    }
+    RUNNING.set(Some(Instant::now()));
+    let _running = Running;
+    work()
 }
 
 /// Polls until there is something. All candidates wait in this same way. No pause instruction: it delays the moment at
@@ -139,5 +155,7 @@ fn give_way(begins: bool) {
     let since = GIVING_WAY.get().filter(|_| !begins).unwrap_or_else(Instant::now);
     GIVING_WAY.set(Some(since));
     assert!(since.elapsed() < PATIENCE, "the other side does not answer: it is gone, or a message is lost");
+    let is_stuck = RUNNING.get().is_some_and(|since| since.elapsed() > PATIENCE);
+    assert!(!is_stuck, "it takes seconds where milliseconds were meant: the sides hold each other up");
     std::thread::yield_now();
 }

@@ -1,7 +1,7 @@
 //! The sides of a job, on two cores, in threads or in two processes, that start together.
 
 use super::channel::{Candidate, Part, Session, Sides};
-use super::cores::{Cores, pin, preemptions, wait, wait_in_a_crowd};
+use super::cores::{self, Cores, pin, preemptions, wait, wait_in_a_crowd};
 use super::crowd::CHECKED;
 use super::job::{Job, Place, Work};
 use super::limits::buffers_of;
@@ -232,7 +232,7 @@ impl Gate {
                 wait(is_open)
             }
             let before = preemptions();
-            side.go(count);
+            cores::run(|| side.go(count));
             self.shared.word(DISTURBED).fetch_add(u64::from(preemptions() != before), Ordering::Relaxed);
             self.shared.word(DONE).fetch_add(1, Ordering::Release);
         }
@@ -253,7 +253,7 @@ impl Gate {
             let before = preemptions();
             let start = Instant::now();
             self.shared.word(OPEN).store(self.turn, Ordering::Release);
-            side.go(count);
+            cores::run(|| side.go(count));
             let mut took = start.elapsed();
             wait_in_a_crowd(|| (self.shared.word(DONE).load(Ordering::Acquire) == self.all_arrived()).then_some(()));
             if self.parties.others > 1 {

@@ -88,13 +88,15 @@ impl<T: Task> Row<T> {
     }
 
     pub fn open(&mut self, cores: Cores, quick: bool) {
+        if self.failure.is_some() {
+            return;
+        }
         let opened = caught(|| {
             let mut measured = self.task.open(cores)?;
             let count = if quick { 100 } else { count_for(&mut *measured, self.task.run_time()) };
             Ok((measured, count))
         });
         match opened {
-            _ if self.failure.is_some() => {}
             Ok((measured, count)) => (self.measured, self.count) = (Some(measured), count),
             Err(reason) => self.failure = Some(reason),
         }
