@@ -61,7 +61,7 @@ macro_rules! blocking_pushes {
                     return Err(PushError::Corrupted(message, corrupted));
                 }
                 let mut message = Some(error.into_inner());
-                let waited = wait(self, deadline, |producer| producer.look_and_push(&mut message));
+                let waited = wait_longer(self, deadline, |producer| producer.look_and_push(&mut message));
                 pushed(waited, message)
             }
 

@@ -41,8 +41,17 @@ const SPIN_LEAST: Duration = Duration::from_nanos(500);
 /// One wait in so many spins for the longest time, to find out whether that has become worth while.
 const PROBE: u32 = 16;
 
-/// So many looks between two looks at the clock.
+/// So many pauses between two looks at the clock.
 const LOOKS: u32 = 16;
+
+/// How often a producer pauses between two looks for room.
+///
+/// One that goes on as soon as there is room for one message is from then on at the heels of the consumer, in the same cache
+/// line, and both wait for that line in turn. So it lets the consumer get ahead: by some lines, and by so little of the ring
+/// that the consumer, at some nanoseconds a message, does not run dry.
+pub(super) fn pauses_for_room(attachment: &Attachment) -> u32 {
+    (attachment.parts().geometry().capacity / 64).clamp(1, LOOKS as usize) as u32
+}
 
 /// The word of an event, in a segment.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +100,12 @@ pub(super) trait End {
     /// Whether there is something to do, without doing it. What would be an answer of an operation, such as an error, is
     /// something.
     fn look_ahead(&mut self) -> Look<()>;
+
+    /// How often it pauses between two looks while it spins. One that may look later leaves the lines that it looks at to
+    /// those who write to them.
+    fn pauses(&self) -> u32 {
+        1
+    }
 
     /// It has slept: what need not be looked at twice in a moment is to be looked at again.
     fn rise(&mut self) {}
@@ -195,8 +210,9 @@ pub(super) fn wait<E: End, V>(
     }
 }
 
+/// The same for whoever has just looked.
 #[cold]
-fn wait_longer<E: End, V>(
+pub(super) fn wait_longer<E: End, V>(
     end: &mut E,
     deadline: Option<Instant>,
     mut look: impl FnMut(&mut E) -> Look<V>,
@@ -228,8 +244,14 @@ impl Watch {
         look: &mut impl FnMut(&mut E) -> Look<V>,
     ) -> Option<Waited<V>> {
         let yields = end.waiter().how == Wait::Yield;
+        let pauses = end.pauses();
         loop {
-            for _ in 0..if yields { 1 } else { LOOKS } {
+            for _ in 0..if yields { 1 } else { LOOKS / pauses } {
+                if yields {
+                    std::thread::yield_now()
+                } else {
+                    (0..pauses).for_each(|_| spin_loop())
+                }
                 if let Some(done) = self.look(end, look) {
                     return Some(Waited::Done(done));
                 }
@@ -237,7 +259,6 @@ impl Watch {
                 if self.held_by.is_some() {
                     break;
                 }
-                if yields { std::thread::yield_now() } else { spin_loop() }
             }
             let now = Instant::now();
             if let Some(ended) = self.ended(end, now, look) {

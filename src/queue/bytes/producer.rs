@@ -4,7 +4,7 @@ use crate::error::{Corrupted, PushError, TryPushError};
 use crate::queue::attachment::Attachment;
 #[cfg(feature = "async")]
 use crate::queue::reactor::Place;
-use crate::queue::waiting::{End, Look, Shared, Wait, Waiter, pushed, wait};
+use crate::queue::waiting::{End, Look, Shared, Wait, Waiter, pauses_for_room, pushed, wait};
 use crate::wait::{Event, Notifier};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -137,6 +137,10 @@ impl End for Producer {
 
     fn look_ahead(&mut self) -> Look<()> {
         self.end.look()
+    }
+
+    fn pauses(&self) -> u32 {
+        pauses_for_room(self.attachment())
     }
 
     fn has_more(&mut self, beyond: usize) -> bool {

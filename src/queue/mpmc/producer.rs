@@ -19,7 +19,9 @@ use std::{
 };
 
 use crate::queue::select::Case;
-use crate::queue::waiting::{End, Look, Shared, Wait, Waited, Waiter, pushed, wait, wait_until};
+use crate::queue::waiting::{
+    End, Look, Shared, Wait, Waited, Waiter, pauses_for_room, pushed, wait, wait_longer, wait_until,
+};
 use crate::ring::memory::{Mapped, Single};
 use crate::ring::mpmc::producer::Push;
 use crate::ring::mpmc::{self, producer};
@@ -306,6 +308,10 @@ impl<T: Message> End for Producer<T> {
 
     fn rise(&mut self) {
         self.watch.rise();
+    }
+
+    fn pauses(&self) -> u32 {
+        pauses_for_room(self.attachment())
     }
 
     fn has_more(&mut self, beyond: usize) -> bool {

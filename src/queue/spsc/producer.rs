@@ -18,7 +18,9 @@ use std::{
 
 use crate::queue::role::{HeldRole, Peer};
 use crate::queue::select::Case;
-use crate::queue::waiting::{End, Look, Shared, Wait, Waited, Waiter, pushed, wait, wait_until};
+use crate::queue::waiting::{
+    End, Look, Shared, Wait, Waited, Waiter, pauses_for_room, pushed, wait, wait_longer, wait_until,
+};
 use crate::ring::memory::{Mapped, Packed};
 use crate::ring::spsc::producer;
 use crate::wait::{Event, Notifier};
@@ -245,6 +247,10 @@ impl<T: Message> End for Producer<T> {
     fn look_ahead(&mut self) -> Look<()> {
         // What is corrupted is for the operation to report.
         if self.ring.len().is_ok_and(|len| len == self.capacity()) { Look::Nothing } else { Look::Done(()) }
+    }
+
+    fn pauses(&self) -> u32 {
+        pauses_for_room(self.attachment())
     }
 
     fn has_more(&mut self, _: usize) -> bool {
