@@ -30,7 +30,7 @@ const MESSAGES: usize = 448;
 const BATCH: usize = 64;
 /// The part by which the same compiler may differ from what was decided, in percent: more is a decision.
 const TOLERANCE: u64 = 2;
-/// The same for another compiler.
+/// The same for another compiler, or another kind of processor.
 const TOLERANCE_OF_ANOTHER: u64 = 40;
 const DECIDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/instructions.txt");
 
@@ -71,10 +71,12 @@ fn compare() {
     );
 }
 
-/// What made the code that is counted here.
+/// What made the code that is counted here, and what chose it.
 fn compiler() -> String {
     let version = Command::new("rustc").arg("--version").output().expect("a compiler").stdout;
-    String::from_utf8(version).expect("text").trim().to_owned()
+    let version = String::from_utf8(version).expect("text");
+    let half_lines = if std::arch::is_x86_feature_detected!("avx2") { "avx2" } else { "no avx2" };
+    format!("{}, {half_lines}", version.trim())
 }
 
 fn written(compiler: &str, counted: &BTreeMap<String, u64>) -> String {
