@@ -107,7 +107,7 @@ pub(super) trait End {
         1
     }
 
-    /// It has slept: what need not be looked at twice in a moment is to be looked at again.
+    /// Time has passed: what need not be looked at twice in a moment is to be looked at again.
     fn rise(&mut self) {}
 
     /// Whether there is something to do for somebody else who sleeps, `beyond` what we will do.
@@ -248,9 +248,10 @@ impl Watch {
         loop {
             for _ in 0..if yields { 1 } else { LOOKS / pauses } {
                 if yields {
-                    std::thread::yield_now()
+                    std::thread::yield_now();
+                    end.rise();
                 } else {
-                    (0..pauses).for_each(|_| spin_loop())
+                    (0..pauses).for_each(|_| spin_loop());
                 }
                 if let Some(done) = self.look(end, look) {
                     return Some(Waited::Done(done));
@@ -325,6 +326,7 @@ impl Watch {
     ) -> Option<Waited<V>> {
         if now >= self.glance_at {
             self.glance_at = now + GLANCE;
+            end.rise();
             end.attachment().note_time();
             let asking = end.waiter().asks(now);
             if end.is_forsaken(asking) {

@@ -58,12 +58,10 @@ pub(crate) trait Memory<T> {
 
 /// Whether the processor moves half a line at once, which the compiler must not assume: a store less or two for each line of
 /// a batch is felt, as a core can only have so many on their way to lines that another one has.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn moves_half_lines() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx2");
-    #[cfg(not(target_arch = "x86_64"))]
-    return false;
+    std::arch::is_x86_feature_detected!("avx2")
 }
 
 /// What a ring needs beside its cells and hints, when messages that were taken can become orphans.
@@ -164,6 +162,9 @@ impl<T, C: Cells<T>> Mapped<T, C> {
     pub(crate) fn new(parts: Parts) -> Self {
         let geometry = *parts.geometry();
         assert_eq!(geometry.shape, Self::SHAPE, "a segment is checked against its message type before it is used");
+        // To find out takes microseconds the first time, which the first batch should not have to wait for.
+        #[cfg(target_arch = "x86_64")]
+        moves_half_lines();
         Mapped {
             cells: parts.cells(),
             head: NonNull::from(&*parts.control().head),

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 /// How often a handle with nothing to do asks who has died, at most.
 const INTERVAL_NS: i64 = 5_000_000;
 
-/// Who asks again and again, so that the clock says the same twice, does not look at it so many times: it takes longer
-/// than all the rest.
-const RESTS: u8 = 15;
+/// Who has asked so often while the clock said the same ...
+const OFTEN: u8 = 32;
+/// ... need not look at it so many times: it takes longer than all the rest. They are few, as whoever has asked often and
+/// begins to sleep in between is blind for them.
+const RESTS: u8 = 7;
 
 /// How many cells in somebody's hands an operation gets over. Each time somebody has got on, so this is not reached but
 /// with somebody who scribbles on the words.
@@ -33,6 +35,8 @@ pub(super) struct Watch {
     looked_at: i64,
     /// What the clock said last.
     now: i64,
+    /// How often it has said so.
+    often: u8,
     /// So many times more there is no need to look even at the clock.
     rests: u8,
     /// Who was in our way when we last waited for somebody, and was alive, and when to ask the kernel again.
@@ -65,7 +69,8 @@ impl Watch {
         M: Memory<T> + Orphanage,
     {
         let now = coarse_now();
-        self.rests = if now == self.now { RESTS } else { 0 };
+        self.often = if now == self.now { self.often.saturating_add(1) } else { 0 };
+        self.rests = if self.often >= OFTEN { RESTS } else { 0 };
         self.now = now;
         if now.wrapping_sub(self.looked_at) < INTERVAL_NS {
             return false;

@@ -347,7 +347,7 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
                     if exchange.is_ok() {
                         return Ok(Attempt::Got(Take { place, word: taken, span }));
                     }
-                    self.contention.lose(place, self.memory.cells());
+                    looks = looks.saturating_sub(self.contention.lose(place, self.memory.cells()));
                 }
                 Front::Orphan(seen) => {
                     if let Some(take) = self.adopt(self.place.cell, seen) {

@@ -142,14 +142,16 @@ impl Contention {
     /// So many messages from one loss to the next are few. (Measured: `benches/README.md`.)
     const FEW: u64 = 256;
 
-    /// Somebody else has got the cell at `place`.
+    /// Somebody else has got the cell at `place`. Says how often it has paused.
     #[cold]
-    fn lose(&mut self, place: Place, cells: usize) {
+    fn lose(&mut self, place: Place, cells: usize) -> usize {
         let position = place.position(cells);
         let passed = position.wrapping_sub(self.lost_at);
         self.lost_at = position;
-        self.pauses = if passed < Self::FEW { (self.pauses * 2).min(Self::LONGEST) } else { Self::SHORTEST };
+        let pauses = if passed < Self::FEW { self.pauses * 2 } else { 0 };
+        self.pauses = pauses.clamp(Self::SHORTEST, Self::LONGEST);
         (0..self.pauses).for_each(|_| spin_loop());
+        self.pauses as usize
     }
 }
 

@@ -268,7 +268,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
                         return Ok(Claim::Got(place, span));
                     }
                     self.next = Next::Looks;
-                    self.contention.lose(place, cells);
+                    looks = looks.saturating_sub(self.contention.lose(place, cells));
                 }
                 // NB: an exchange that fails takes the line away from the consumer that is about to write to it.
                 Front::Full => {
@@ -293,10 +293,14 @@ impl<T, M: Memory<T>> Producer<T, M> {
     /// Whether the ring is full, nobody is in the middle of anything at its end, and nothing is lent: what a push would
     /// find out, at the price of one look.
     #[inline(always)]
-    pub(crate) fn is_plainly_full(&self) -> bool {
+    pub(crate) fn is_plainly_full(&mut self) -> bool {
         let Place { lap, cell } = self.place;
         // Acquire: as in `seek`.
-        self.memory.word(cell).load(Ordering::Acquire) == Word::full(lap.wrapping_sub(1)).word() && !self.is_lent()
+        let is_full = self.memory.word(cell).load(Ordering::Acquire) == Word::full(lap.wrapping_sub(1)).word();
+        if is_full {
+            self.next = Next::Looks;
+        }
+        is_full && !self.is_lent()
     }
 
     /// Whether there is room, without claiming it.

@@ -5,7 +5,9 @@ use super::{Cursor, corrupted};
 use crate::error::{Corrupted, Invalid};
 use crate::layout::tag::Tag;
 use crate::message::{self, Message};
-use crate::ring::memory::{Memory, moves_half_lines};
+use crate::ring::memory::Memory;
+#[cfg(target_arch = "x86_64")]
+use crate::ring::memory::moves_half_lines;
 use crate::sync::{Ordering, compiler_fence};
 use core::mem::{MaybeUninit, size_of};
 

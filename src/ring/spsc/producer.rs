@@ -4,7 +4,9 @@
 use super::{Cursor, corrupted};
 use crate::error::Corrupted;
 use crate::layout::tag::Tag;
-use crate::ring::memory::{Memory, moves_half_lines};
+use crate::ring::memory::Memory;
+#[cfg(target_arch = "x86_64")]
+use crate::ring::memory::moves_half_lines;
 use crate::sync::{Ordering, compiler_fence};
 
 /// The writing end of a ring. Whoever makes one has the producer's role.
