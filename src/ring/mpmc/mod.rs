@@ -139,7 +139,7 @@ impl Contention {
     // to core, at first.
     const SHORTEST: u32 = 4;
     const LONGEST: u32 = 64;
-    /// So many messages from one loss to the next are few. (Measured: `benches/README.md`.)
+    /// So many messages from one loss to the next are few. (Measured with two and four threads on each of two cores.)
     const FEW: u64 = 256;
 
     /// Somebody else has got the cell at `place`. Says how often it has paused.
