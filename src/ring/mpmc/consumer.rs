@@ -116,8 +116,8 @@ impl<T: Message, M: Memory<T> + Orphanage> Consumer<T, M> {
     #[inline(always)]
     pub(crate) fn is_plainly_empty(&self) -> bool {
         let Place { lap, cell } = self.place;
-        // Acquire: as in `seek`.
-        let is_free = self.memory.word(cell).load(Ordering::Acquire) == Word::free(lap).word();
+        // Relaxed: it is an answer, and we do not go on from here.
+        let is_free = self.memory.word(cell).load(Ordering::Relaxed) == Word::free(lap).word();
         is_free && !self.is_lent() && self.invalid.is_none() && !self.may_find_orphans()
     }
 

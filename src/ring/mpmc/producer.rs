@@ -295,8 +295,8 @@ impl<T, M: Memory<T>> Producer<T, M> {
     #[inline(always)]
     pub(crate) fn is_plainly_full(&mut self) -> bool {
         let Place { lap, cell } = self.place;
-        // Acquire: as in `seek`.
-        let is_full = self.memory.word(cell).load(Ordering::Acquire) == Word::full(lap.wrapping_sub(1)).word();
+        // Relaxed: it is an answer, and we do not go on from here.
+        let is_full = self.memory.word(cell).load(Ordering::Relaxed) == Word::full(lap.wrapping_sub(1)).word();
         if is_full {
             self.next = Next::Looks;
         }
