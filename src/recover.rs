@@ -62,10 +62,15 @@ where
 }
 
 /// Repairs the one cell that `held` speaks of, when its owner is dead. Says whether it is.
-pub(crate) fn repair<T, M: Memory<T>>(memory: &M, register: Register<'_>, held: Held) -> bool {
+pub(crate) fn repair<T, M: Memory<T> + Orphanage>(memory: &M, register: Register<'_>, held: Held) -> bool {
     let is_dead = register.is_dead(held.owner());
     if is_dead {
-        count(register.records, held.owner(), repair::repair(memory, held));
+        let repaired = repair::repair(memory, held);
+        if repaired.orphaned > 0 {
+            // Release: as at the end of a sweep. If we die before, whoever sweeps up behind the dead counts.
+            memory.orphaned().fetch_add(1, Ordering::Release);
+        }
+        count(register.records, held.owner(), repaired);
     }
     is_dead
 }

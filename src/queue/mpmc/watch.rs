@@ -104,7 +104,7 @@ impl Obstacles {
     /// A cell is in somebody's hands: waits for the time of a copy or two, and repairs it if that process is dead. `Ok`
     /// says that it is worth while to try again, `Err` names the process.
     #[cold]
-    pub(super) fn overcome<T, M: Memory<T>>(
+    pub(super) fn overcome<T, M: Memory<T> + Orphanage>(
         &mut self,
         held: Held,
         watch: &mut Watch,
@@ -122,7 +122,10 @@ impl Obstacles {
 impl Watch {
     /// Says whether the cell is as it was no more. An operation waits for the same one only once: who comes back with the
     /// next one may have something better to do, such as to let its owner run.
-    fn wait_or_repair<T, M: Memory<T>>(&mut self, held: Held, attachment: &Attachment, memory: &M) -> bool {
+    fn wait_or_repair<T, M>(&mut self, held: Held, attachment: &Attachment, memory: &M) -> bool
+    where
+        M: Memory<T> + Orphanage,
+    {
         let known = self.alive.filter(|(alive, _)| *alive == held);
         // NB: no more than that, and never another thread in between: how to wait is for others to say.
         let backoff = Backoff::new();
