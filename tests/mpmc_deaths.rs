@@ -136,22 +136,6 @@ fn what_a_dead_consumer_did_not_hand_over_is_redelivered() {
 }
 
 #[test]
-fn what_a_producer_finds_in_the_hands_of_a_dead_consumer_is_there_at_once() {
-    let name = Name::new();
-    let ring = ring(&name, 2, 4);
-    let (mut producer, mut consumer) = (ring.producer(), ring.consumer());
-    (1..=2).for_each(|number| producer.try_push(number).expect("room"));
-    let mut victim = holder("peek", &name);
-    assert_eq!(next(&mut consumer), (2, 0));
-    // It looks for the dead, and will not again for some milliseconds.
-    assert_eq!(consumer.try_pop(), Err(TryPopError::Empty));
-    victim.kill();
-    wait_until("the producer finds it", || producer.try_push(3) == Err(TryPushError::Full(3)));
-    assert_eq!(consumer.try_pop().map(|popped| (*popped, popped.redeliveries())), Ok((1, 1)));
-    full_capacity_is_back(&ring);
-}
-
-#[test]
 fn a_message_that_kills_its_consumers_tells_how_often() {
     let name = Name::new();
     let ring = ring(&name, 2, 2);

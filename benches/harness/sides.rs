@@ -122,7 +122,7 @@ impl<T: Payload, R: Reader<T>> Side for Sink<T, R> {
 /// Sends so many messages with one call, and the rest of them as soon as there is room.
 ///
 /// Each carries its place in its batch, and not a number of its own: to write one into each message, and to read it, takes
-/// about as long as a good queue does.
+/// a quarter of the speed of a good queue.
 pub struct BatchSource<T, W> {
     to: W,
     number: u64,

@@ -135,8 +135,8 @@ struct Contention {
 }
 
 impl Contention {
-    // In instructions that tell a processor to pause, which takes it 10 to 40 ns: about as long as a line takes from core
-    // to core, at first.
+    // In instructions that tell a processor to pause, 25 ns each where this was measured: at first about as long as a line
+    // takes from core to core and back.
     const SHORTEST: u32 = 4;
     const LONGEST: u32 = 64;
     /// So many messages from one loss to the next are few. (Measured with two and four threads on each of two cores.)

@@ -4,7 +4,7 @@
 use super::table::{self, AtTail};
 use super::{Contention, Held, Place, corrupted, restless, tries};
 use crate::error::Corrupted;
-use crate::layout::cell::{Owner, State, Word};
+use crate::layout::cell::{Owner, Word};
 use crate::ring::memory::Memory;
 use crate::sync::{Ordering, compiler_fence};
 use core::marker::PhantomData;
@@ -287,7 +287,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
     fn is_late(&self) -> bool {
         // Relaxed: it is looked at again.
         let seen = Word::from_word(self.memory.word(self.place.cell).load(Ordering::Relaxed));
-        seen.laps_ahead_of(self.place.lap) >= 0 && seen.state() != State::Free
+        matches!(table::at_tail(seen, self.place.lap, self.memory.cells()), AtTail::Behind(_))
     }
 
     /// Whether the ring is full, nobody is in the middle of anything at its end, and nothing is lent: what a push would

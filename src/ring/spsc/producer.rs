@@ -220,7 +220,7 @@ impl<T, M: Memory<T>> Producer<T, M> {
     fn write_whole_cells(&self, cell: usize, line: u64, items: &[T]) {
         #[cfg(target_arch = "x86_64")]
         if moves_half_lines() {
-            // SAFETY: this processor has what the function is compiled for.
+            // SAFETY: `moves_half_lines` has found AVX2, which is all that the function asks of a processor.
             return unsafe { self.write_whole_cells_by_halves(cell, line, items) };
         }
         self.write_each_cell(cell, line, items);
